@@ -1,0 +1,1 @@
+//! The metadata log on Amazon DynamoDB and what speaks its API.

@@ -1,0 +1,1 @@
+//! The embedded stores: memory, and one machine's disk.

@@ -1,0 +1,1 @@
+//! The object store on Amazon S3 and what speaks its API.

@@ -1,0 +1,1 @@
+//! Where Kafka semantics meet IO: replica, produce, fetch.

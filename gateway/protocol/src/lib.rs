@@ -1,0 +1,1 @@
+//! The Kafka wire format: messages, headers and frames. Pure, sans-IO.

@@ -1,0 +1,1 @@
+//! Record batches, compression, and the segment format. Pure.

@@ -1,0 +1,1 @@
+//! Connections, dispatch and handlers: the wire side of the gateway.

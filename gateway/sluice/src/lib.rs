@@ -1,0 +1,1 @@
+//! The sluice binary: command line, configuration, composition root.

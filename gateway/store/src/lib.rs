@@ -1,0 +1,18 @@
+//! The storage seams: an [`ObjectStore`] for bytes and a [`MetadataLog`] for order.
+//!
+//! Promises: semantics exist once, above these seams; an adapter translates and classifies, and passes the contract suite
+//! in [`contract`]. Every error says what may be done about it ([`StoreErrorKind`]).
+//! Never: knows a topic, a batch or a Kafka error; decides what an entry means.
+//! Called by `engine`; implemented by `adapters/*`; wrapped by the decorators here (one file each).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+mod error;
+mod log;
+mod object;
+
+pub use error::{StoreError, StoreErrorKind, StoreResult};
+pub use log::{
+    Appended, BodyRef, Consistency, Element, Incarnation, LogCapabilities, LogPosition, MetadataLog, Payload, Sealed,
+    Staged, Tail, TailRead,
+};
+pub use object::{ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities};
