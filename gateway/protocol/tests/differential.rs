@@ -1,0 +1,232 @@
+//! The same bytes as crate `kafka-protocol`, an independent codec generated from Kafka's schemas.
+//!
+//! For each version it has: our encoding is decoded by it, encoded by it, decoded by us and encoded by us; all bytes must be
+//! equal, and so must the names and values of all fields. Only well-formed bytes: its decoder can abort the process on others.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::fmt::Debug;
+
+use bytes::BytesMut;
+use kafka_protocol::messages as theirs;
+use kafka_protocol::protocol::{Decodable, Encodable, Message as TheirMessage};
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
+use sluice_protocol::messages as ours;
+use sluice_protocol::sample::{Sample, Source};
+use sluice_protocol::{Bytes, Message, Reader, Request, Writer};
+
+fn encode(message: &impl Message, version: i16) -> Bytes {
+    let mut w = Writer::new();
+    message.encode(&mut w, version).unwrap();
+    w.finish().to_bytes()
+}
+
+/// Fields as `name: value`, without what the two crates print differently for the same thing.
+fn normalised(debug: &str) -> String {
+    let mut text = debug.replace(", unknown_tagged_fields: {}", "");
+    // Fields of InitProducerId 6 (unstable), which their response has and ours has not.
+    text = text.replace(
+        ", ongoing_txn_producer_id: -1, ongoing_txn_producer_epoch: -1",
+        "",
+    );
+    text = text.replace(", enable_2_pc: false, keep_prepared_txn: false", "");
+    for wrapper in [
+        "TopicName(",
+        "BrokerId(",
+        "TransactionalId(",
+        "ProducerId(",
+        "ErrorCode(",
+    ] {
+        while let Some(at) = text.find(wrapper) {
+            let end = at + text[at..].find(')').expect("a wrapper that does not close");
+            text = format!(
+                "{}{}{}",
+                &text[..at],
+                &text[at + wrapper.len()..end],
+                &text[end + 1..]
+            );
+        }
+    }
+    // Records are compared by their bytes; a rope prints only its sizes.
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("records: Some(") {
+        let value = at + "records: Some(".len();
+        out.push_str(&rest[..value]);
+        rest = &rest[value..];
+        rest = &rest[end_of_records(rest)..];
+    }
+    out + rest
+}
+
+fn end_of_records(text: &str) -> usize {
+    if text.starts_with("Rope") {
+        return text.find('}').unwrap() + 1;
+    }
+    assert!(text.starts_with("b\""));
+    let bytes = text.as_bytes();
+    let mut at = 2;
+    while bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at + 1
+}
+
+fn compare<O, T>(entropy: &[u8], version: i16)
+where
+    O: Message + Sample,
+    T: Encodable + Decodable + Debug,
+{
+    let sample = O::sample(&mut Source::new(entropy), version, false);
+    let ours = encode(&sample, version);
+    let mut unread = ours.clone();
+    let theirs = T::decode(&mut unread, version)
+        .unwrap_or_else(|error| panic!("{} v{version}: they cannot read {sample:?}: {error}", O::NAME));
+    assert!(
+        unread.is_empty(),
+        "{} v{version}: they leave {} bytes",
+        O::NAME,
+        unread.len()
+    );
+    assert_eq!(
+        normalised(&format!("{sample:?}")),
+        normalised(&format!("{theirs:?}")),
+        "{} v{version}",
+        O::NAME
+    );
+
+    let mut encoded = BytesMut::new();
+    theirs.encode(&mut encoded, version).unwrap();
+    let encoded = encoded.freeze();
+    assert_eq!(encoded, ours, "{} v{version}: {sample:?}", O::NAME);
+
+    let mut r = Reader::new(encoded.clone());
+    let decoded = O::decode(&mut r, version).unwrap();
+    r.finish().unwrap();
+    assert_eq!(decoded, sample);
+    assert_eq!(encode(&decoded, version), encoded);
+}
+
+/// Compares an API in all its versions and returns the names of those they lack.
+fn compare_api<R, Q, P>() -> Vec<String>
+where
+    R: Request<Response: Sample> + Sample,
+    Q: Encodable + Decodable + Debug + TheirMessage,
+    P: Encodable + Decodable + Debug + TheirMessage,
+{
+    let (shared, lacking): (Vec<i16>, Vec<i16>) = (R::MIN_VERSION..=R::MAX_VERSION).partition(|version| {
+        (Q::VERSIONS.min..=Q::VERSIONS.max).contains(version)
+            && (P::VERSIONS.min..=P::VERSIONS.max).contains(version)
+    });
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 96,
+        rng_seed: RngSeed::Fixed(0xd1ff),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(&prop::collection::vec(any::<u8>(), 0..500), |entropy| {
+            for &version in &shared {
+                compare::<R, Q>(&entropy, version);
+                compare::<R::Response, P>(&entropy, version);
+            }
+            Ok(())
+        })
+        .unwrap();
+    println!("{}: versions {shared:?} agree with kafka-protocol 0.18", R::KEY);
+    lacking
+        .iter()
+        .map(|version| format!("{} {version}", R::KEY))
+        .collect()
+}
+
+#[test]
+fn every_version_agrees_with_the_kafka_protocol_crate() {
+    let lacking = [
+        compare_api::<ours::ProduceRequest, theirs::ProduceRequest, theirs::ProduceResponse>(),
+        compare_api::<ours::FetchRequest, theirs::FetchRequest, theirs::FetchResponse>(),
+        compare_api::<ours::ListOffsetsRequest, theirs::ListOffsetsRequest, theirs::ListOffsetsResponse>(),
+        compare_api::<ours::MetadataRequest, theirs::MetadataRequest, theirs::MetadataResponse>(),
+        compare_api::<
+            ours::FindCoordinatorRequest,
+            theirs::FindCoordinatorRequest,
+            theirs::FindCoordinatorResponse,
+        >(),
+        compare_api::<ours::ApiVersionsRequest, theirs::ApiVersionsRequest, theirs::ApiVersionsResponse>(),
+        compare_api::<ours::CreateTopicsRequest, theirs::CreateTopicsRequest, theirs::CreateTopicsResponse>(),
+        compare_api::<
+            ours::InitProducerIdRequest,
+            theirs::InitProducerIdRequest,
+            theirs::InitProducerIdResponse,
+        >(),
+    ]
+    .concat();
+    println!("versions that kafka-protocol 0.18 lacks: {}", lacking.join(", "));
+    assert_eq!(lacking, ["Produce 0", "Produce 1", "Produce 2", "ListOffsets 11"]);
+}
+
+#[test]
+fn defaults_agree_with_the_kafka_protocol_crate() {
+    // Without the structs that have records: theirs default to empty, Kafka's Java classes and ours to null.
+    fn check<O: Default + Debug, T: Default + Debug>() {
+        assert_eq!(
+            normalised(&format!("{:?}", O::default())),
+            normalised(&format!("{:?}", T::default()))
+        );
+    }
+    check::<ours::ProduceRequest, theirs::ProduceRequest>();
+    check::<ours::produce::TopicProduceData, theirs::produce_request::TopicProduceData>();
+    check::<ours::ProduceResponse, theirs::ProduceResponse>();
+    check::<ours::produce::TopicProduceResponse, theirs::produce_response::TopicProduceResponse>();
+    check::<ours::produce::PartitionProduceResponse, theirs::produce_response::PartitionProduceResponse>();
+    check::<ours::produce::BatchIndexAndErrorMessage, theirs::produce_response::BatchIndexAndErrorMessage>();
+    check::<ours::produce::LeaderIdAndEpoch, theirs::produce_response::LeaderIdAndEpoch>();
+    check::<ours::produce::NodeEndpoint, theirs::produce_response::NodeEndpoint>();
+    check::<ours::FetchRequest, theirs::FetchRequest>();
+    check::<ours::fetch::FetchTopic, theirs::fetch_request::FetchTopic>();
+    check::<ours::fetch::FetchPartition, theirs::fetch_request::FetchPartition>();
+    check::<ours::fetch::ForgottenTopic, theirs::fetch_request::ForgottenTopic>();
+    check::<ours::FetchResponse, theirs::FetchResponse>();
+    check::<ours::fetch::FetchableTopicResponse, theirs::fetch_response::FetchableTopicResponse>();
+    check::<ours::fetch::AbortedTransaction, theirs::fetch_response::AbortedTransaction>();
+    check::<ours::fetch::NodeEndpoint, theirs::fetch_response::NodeEndpoint>();
+    check::<ours::ListOffsetsRequest, theirs::ListOffsetsRequest>();
+    check::<ours::list_offsets::ListOffsetsTopic, theirs::list_offsets_request::ListOffsetsTopic>();
+    check::<ours::list_offsets::ListOffsetsPartition, theirs::list_offsets_request::ListOffsetsPartition>();
+    check::<ours::ListOffsetsResponse, theirs::ListOffsetsResponse>();
+    check::<
+        ours::list_offsets::ListOffsetsTopicResponse,
+        theirs::list_offsets_response::ListOffsetsTopicResponse,
+    >();
+    check::<
+        ours::list_offsets::ListOffsetsPartitionResponse,
+        theirs::list_offsets_response::ListOffsetsPartitionResponse,
+    >();
+    check::<ours::MetadataRequest, theirs::MetadataRequest>();
+    check::<ours::metadata::MetadataRequestTopic, theirs::metadata_request::MetadataRequestTopic>();
+    check::<ours::MetadataResponse, theirs::MetadataResponse>();
+    check::<ours::metadata::MetadataResponseBroker, theirs::metadata_response::MetadataResponseBroker>();
+    check::<ours::metadata::MetadataResponseTopic, theirs::metadata_response::MetadataResponseTopic>();
+    check::<ours::metadata::MetadataResponsePartition, theirs::metadata_response::MetadataResponsePartition>(
+    );
+    check::<ours::FindCoordinatorRequest, theirs::FindCoordinatorRequest>();
+    check::<ours::FindCoordinatorResponse, theirs::FindCoordinatorResponse>();
+    check::<ours::find_coordinator::Coordinator, theirs::find_coordinator_response::Coordinator>();
+    check::<ours::ApiVersionsRequest, theirs::ApiVersionsRequest>();
+    check::<ours::ApiVersionsResponse, theirs::ApiVersionsResponse>();
+    check::<ours::CreateTopicsRequest, theirs::CreateTopicsRequest>();
+    check::<ours::create_topics::CreatableTopic, theirs::create_topics_request::CreatableTopic>();
+    check::<ours::create_topics::CreatableTopicConfig, theirs::create_topics_request::CreatableTopicConfig>();
+    check::<ours::CreateTopicsResponse, theirs::CreateTopicsResponse>();
+    check::<ours::create_topics::CreatableTopicResult, theirs::create_topics_response::CreatableTopicResult>(
+    );
+    check::<ours::create_topics::CreatableTopicConfigs, theirs::create_topics_response::CreatableTopicConfigs>(
+    );
+    check::<ours::InitProducerIdRequest, theirs::InitProducerIdRequest>();
+    check::<ours::InitProducerIdResponse, theirs::InitProducerIdResponse>();
+}

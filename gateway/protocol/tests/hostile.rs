@@ -1,0 +1,196 @@
+//! Lying lengths and counts, with the allocator counting: at most 16 × frame + 64 KiB, never a panic (I-09).
+//!
+//! One test only: the counters are of the whole process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::alloc::System;
+
+use sluice_protocol::messages::{FindCoordinatorRequest, MetadataRequest, metadata};
+use sluice_protocol::sample::{Sample, Source, Visitor, visit_all};
+use sluice_protocol::{Bytes, DecodeError, KString, Message, Reader, Request, Writer};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn encode(message: &impl Message, version: i16) -> Bytes {
+    let mut w = Writer::new();
+    message.encode(&mut w, version).unwrap();
+    w.finish().to_bytes()
+}
+
+#[derive(Default)]
+struct Tally {
+    frames: usize,
+    refused: usize,
+    /// Most bytes allocated beyond 16 × frame.
+    worst: isize,
+}
+
+impl Tally {
+    /// Decodes, and holds everything that was allocated on the way (not only what was kept) against the bound.
+    fn decode<M: Message>(&mut self, bytes: Vec<u8>, version: i16) -> Result<M, DecodeError> {
+        let len = bytes.len();
+        let frame = Bytes::from(bytes);
+        let region = Region::new(ALLOCATOR);
+        let outcome = M::decode(&mut Reader::new(frame), version);
+        let change = region.change();
+        let allocated = change.bytes_allocated + change.bytes_reallocated.max(0).unsigned_abs();
+        let bound = 16 * len + 64 * 1024;
+        assert!(
+            allocated <= bound,
+            "{} v{version}: a frame of {len} took {allocated} bytes",
+            M::NAME
+        );
+        self.frames += 1;
+        self.refused += usize::from(outcome.is_err());
+        self.worst = self
+            .worst
+            .max(isize::try_from(allocated).unwrap() - isize::try_from(16 * len).unwrap());
+        outcome
+    }
+
+    /// Every offset of a sample is taken for a length or a count and replaced by lying ones.
+    fn forge_lengths<M: Message>(&mut self, sample: &M, version: i16) {
+        const LIES: [&[u8]; 12] = [
+            &[0x7f, 0xff],
+            &[0x80, 0x00],
+            &[0xff, 0xff],
+            &[0xff, 0xfe],
+            &[0x7f, 0xff, 0xff, 0xff],
+            &[0x80, 0x00, 0x00, 0x00],
+            &[0xff, 0xff, 0xff, 0xff],
+            &[0xff, 0xff, 0xff, 0xfe],
+            &[0x00, 0x10, 0x00, 0x00],
+            // As variable-length integers: 2^32 − 1, 2^31, one too long.
+            &[0xff, 0xff, 0xff, 0xff, 0x0f],
+            &[0x80, 0x80, 0x80, 0x80, 0x08],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+        ];
+        let bytes = encode(sample, version);
+        for at in 0..bytes.len() {
+            for lie in LIES {
+                // In place, and grown: a compact length was one byte.
+                for old_len in [lie.len(), 1] {
+                    let mut forged = bytes[..at].to_vec();
+                    forged.extend_from_slice(lie);
+                    forged.extend_from_slice(bytes.get(at + old_len..).unwrap_or_default());
+                    let _ = self.decode::<M>(forged, version);
+                }
+            }
+        }
+    }
+
+    /// Every offset of a sample is taken for a count that the bytes after it do cover, with elements as small as they get.
+    fn forge_counts<M: Message>(&mut self, sample: &M, version: i16) {
+        const FILL_LEN: usize = 12 * 1024;
+        let bytes = encode(sample, version);
+        for at in 0..bytes.len() {
+            for fill in [0_u8, 1, 2] {
+                for divisor in [1_u32, 3, 8] {
+                    let count = u32::try_from(FILL_LEN).unwrap() / divisor;
+                    let mut compact = Writer::new();
+                    compact.put_uvarint(count);
+                    for count in [&count.to_be_bytes()[..], &compact.finish().to_bytes()] {
+                        let mut forged = bytes[..at].to_vec();
+                        forged.extend_from_slice(count);
+                        forged.resize(forged.len() + FILL_LEN, fill);
+                        let _ = self.decode::<M>(forged, version);
+                    }
+                }
+            }
+        }
+    }
+
+    fn attack<M: Message + Sample>(&mut self, version: i16, boundary: bool) {
+        let entropy: Vec<u8> = (0_u8..=255)
+            .map(|byte| byte.wrapping_mul(167).wrapping_add(13))
+            .collect();
+        self.forge_lengths(
+            &M::sample(&mut Source::new(&entropy[..110]), version, false),
+            version,
+        );
+        if boundary {
+            self.forge_counts(
+                &M::sample(&mut Source::new(&entropy[40..80]), version, false),
+                version,
+            );
+        }
+    }
+}
+
+impl Visitor for Tally {
+    fn visit<R>(&mut self)
+    where
+        R: Request<Response: Sample> + Sample,
+    {
+        for version in R::MIN_VERSION..=R::MAX_VERSION {
+            // The slow attack only where the layout changes most.
+            let boundary = [R::MIN_VERSION, R::FLEXIBLE_FROM, R::MAX_VERSION].contains(&version);
+            self.attack::<R>(version, boundary);
+            self.attack::<R::Response>(version, boundary);
+        }
+    }
+}
+
+/// A count that fits in the bytes, of elements far smaller on the wire than in memory.
+fn the_budget_refuses_what_the_count_alone_would_allow(tally: &mut Tally) {
+    // 200,000 empty names: a byte each on the wire, 32 in memory.
+    let mut bytes = vec![0, 0xc1, 0x9a, 0x0c];
+    bytes.resize(200_000 + bytes.len(), 1);
+    bytes.push(0);
+    let outcome = tally.decode::<FindCoordinatorRequest>(bytes, 4);
+    assert_eq!(outcome, Err(DecodeError::Budget));
+    // As many names as any client has, of ordinary length, are no attack.
+    let names = FindCoordinatorRequest {
+        coordinator_keys: (0..100_000).map(|n| KString::from(format!("{n:04}"))).collect(),
+        ..Default::default()
+    };
+    assert_eq!(
+        tally.decode::<FindCoordinatorRequest>(encode(&names, 4).to_vec(), 4),
+        Ok(names)
+    );
+    let topics = MetadataRequest {
+        topics: Some(
+            (0..50_000)
+                .map(|n| metadata::MetadataRequestTopic {
+                    name: Some(format!("{n:03}").into()),
+                    ..Default::default()
+                })
+                .collect(),
+        ),
+        ..Default::default()
+    };
+    for version in [1, 9, 12] {
+        assert!(
+            tally
+                .decode::<MetadataRequest>(encode(&topics, version).to_vec(), version)
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn lying_lengths_and_counts_never_take_more_than_the_bound() {
+    let mut tally = Tally::default();
+    visit_all(&mut tally);
+    let Tally {
+        frames,
+        refused,
+        worst,
+    } = tally;
+    println!("{frames} forged frames, {refused} refused, worst {worst} bytes beyond 16 × frame");
+    assert!(frames > 300_000, "only {frames} frames were tried");
+    assert!(
+        refused > frames / 3,
+        "only {refused} of {frames} frames were refused"
+    );
+    // The bound is approached, so the test would see it crossed.
+    assert!(worst > 32 * 1024, "worst {worst}");
+    the_budget_refuses_what_the_count_alone_would_allow(&mut Tally::default());
+}
