@@ -9,7 +9,7 @@ use tokio::time::Instant;
 ///
 /// Waiting is done with `tokio::time`, whose clock a simulation pauses and steps; readings come from here, so that a
 /// simulation decides the wall clock as well.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
     /// Monotonic time; never goes back. The only clock a timeout may be judged by (T2).
     fn now(&self) -> Instant;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// A source of random numbers.
-pub trait Entropy: Send + Sync + 'static {
+pub trait Entropy: Send + Sync + std::fmt::Debug + 'static {
     /// A uniformly distributed number.
     fn next_u64(&self) -> u64;
 

@@ -1,0 +1,85 @@
+//! What can stand in the way of an operation, in the engine's words.
+
+use std::sync::Arc;
+
+use sluice_records::BatchError;
+
+/// Why an operation, or one partition of it, was not done. Mapped to Kafka's codes per API in `server/errors.rs` (I-15).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// No topic of this name.
+    #[error("unknown topic")]
+    UnknownTopic,
+    /// No topic of this id.
+    #[error("unknown topic id")]
+    UnknownTopicId,
+    /// The topic has no such partition.
+    #[error("unknown partition")]
+    UnknownPartition,
+    /// The name breaks Kafka's rules, or collides with another (`.` and `_`).
+    #[error("invalid topic name: {0}")]
+    InvalidTopicName(String),
+    /// There is a topic of this name.
+    #[error("the topic exists")]
+    TopicExists,
+    /// Not a number of partitions that a topic can have.
+    #[error("invalid number of partitions: {0}")]
+    InvalidPartitions(String),
+    /// Not a replication factor that is accepted.
+    #[error("invalid replication factor: {0}")]
+    InvalidReplicationFactor(String),
+    /// A config that is unknown, or has a value it cannot have.
+    #[error("invalid config: {0}")]
+    InvalidConfig(String),
+    /// A limit of the gateway (number of topics, producers, …) is reached.
+    #[error("limit reached: {0}")]
+    LimitReached(String),
+    /// The request contradicts itself.
+    #[error("invalid request: {0}")]
+    InvalidRequest(String),
+    /// The offset is outside the log.
+    #[error("offset out of range")]
+    OffsetOutOfRange,
+    /// The client's leader epoch is newer than ours (which is 0).
+    #[error("unknown leader epoch")]
+    UnknownLeaderEpoch,
+    /// The batch is not acceptable.
+    #[error("{0}")]
+    Batch(Arc<BatchError>),
+    /// The batch's sequence does not follow.
+    #[error("out of order sequence: expected {expected}")]
+    OutOfOrderSequence {
+        /// The sequence that would have followed.
+        expected: i32,
+    },
+    /// The batch's producer epoch is older than the one known.
+    #[error("stale producer epoch")]
+    StaleProducerEpoch,
+    /// Transactions are not served yet.
+    #[error("transactions are not supported")]
+    TransactionsUnsupported,
+    /// Certainly had no effect; may be retried (design section 5).
+    #[error("did not happen: {0}")]
+    DidNotHappen(String),
+    /// May have had its effect (I-11); the client must be told nothing that says otherwise.
+    #[error("the outcome is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// State could not be refreshed, so nothing that depends on its freshness can be answered (T5, T6).
+    #[error("state could not be refreshed: {0}")]
+    NotFresh(String),
+    /// The bytes could not be read now.
+    #[error("the records could not be read: {0}")]
+    StorageUnavailable(String),
+    /// The bytes in the store are not those that were written.
+    #[error("the records are damaged: {0}")]
+    StorageCorrupt(String),
+}
+
+/// A result of the engine.
+pub type EngineResult<T> = Result<T, EngineError>;
+
+impl From<BatchError> for EngineError {
+    fn from(error: BatchError) -> Self {
+        Self::Batch(Arc::new(error))
+    }
+}

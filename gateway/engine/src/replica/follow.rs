@@ -1,0 +1,175 @@
+//! Applying what the log holds, and settling what of it is our own.
+//!
+//! Promises: a tail is applied by position and never over a gap (L6); an identity is judged before its body is read (L4);
+//! State is published before anybody hears of it (I-01); what is our own is settled by its first copy, by an accepted
+//! higher sequence, or by the close of our session (L3).
+
+use std::sync::Arc;
+
+use sluice_metadata::{
+    Applied, Command, Entry, Identity, Judgement, Outcome, PartitionKey, Position, SessionId, State,
+};
+use sluice_store::{BodyRef, Element, Payload, StoreErrorKind, Tail};
+
+use super::draft::Draft;
+use super::log_task::{Fatal, LogTask};
+use super::session::OwnSession;
+
+/// What a tail did that somebody must hear of once State is published.
+#[derive(Default)]
+struct News {
+    touched: Vec<PartitionKey>,
+    settled: Vec<(Vec<Draft>, Vec<Outcome>)>,
+    foreign: usize,
+}
+
+impl LogTask {
+    /// Applies what of `tail` is new; returns how many entries of other gateways were in it.
+    pub(super) async fn apply_tail(&mut self, tail: Tail) -> Result<usize, Fatal> {
+        if tail.first > self.known().next() {
+            // It does not touch what is known: dropped (L6); a strong read tells what lies between.
+            self.must_read = true;
+            return Ok(0);
+        }
+        let skip = usize::try_from(self.known().next().0 - tail.first.0).unwrap_or(usize::MAX);
+        let mut news = News::default();
+        for element in tail.elements.into_iter().skip(skip) {
+            if let Err(fatal) = self.apply_element(element, &mut news).await {
+                // What was applied before it is right, and is told before the gateway stops.
+                self.publish(&mut news);
+                return Err(fatal);
+            }
+        }
+        let foreign = news.foreign;
+        self.publish(&mut news);
+        Ok(foreign)
+    }
+
+    async fn apply_element(&mut self, element: Element, news: &mut News) -> Result<(), Fatal> {
+        let position = self.state.known().next();
+        let identity = identity(&element);
+        let own = identity.is_some_and(|id| Some(id.session) == self.session.id());
+        let entry = match self.state.judge(identity) {
+            Judgement::NoOp => None,
+            Judgement::Accept if own => match self.own_entry(element.sequence) {
+                Some(entry) => Some(entry),
+                None => Some(self.decode(position, &element.payload).await?),
+            },
+            Judgement::Accept => Some(self.decode(position, &element.payload).await?),
+        };
+        if let Some(entry) = &entry {
+            self.compare_hash(position, entry)?;
+        }
+        let applied = self.state.apply(position, identity, entry.as_deref());
+        let applied = applied.map_err(|error| Fatal(format!("position {position}: {error}")))?;
+        self.hashes.push(position, self.state.hash());
+        self.metrics.log_applied.inc();
+        if !own && applied.accepted {
+            news.foreign += 1;
+        }
+        if own && applied.accepted {
+            self.settle_own(element.sequence, applied.outcomes, news);
+        } else if let Some(entry) = entry {
+            self.take_own_session(&entry, &applied);
+        }
+        news.touched.extend(applied.touched);
+        self.notice_own_close();
+        Ok(())
+    }
+
+    /// The entry as it was sealed here: its body need not be read back.
+    fn own_entry(&self, sequence: u64) -> Option<Arc<Entry>> {
+        self.sealed.iter().find(|sealed| sealed.sequence == sequence).map(|sealed| sealed.entry.clone())
+    }
+
+    /// Undecodable or unknown: stop before acting (L11).
+    async fn decode(&mut self, position: Position, payload: &Payload) -> Result<Arc<Entry>, Fatal> {
+        let bytes = match payload {
+            Payload::Inline(bytes) => bytes.clone(),
+            Payload::Body(body) => self.read_body(position, body).await?,
+        };
+        let entry = Entry::decode(&bytes)
+            .map_err(|error| Fatal(format!("position {position}: {error}; a newer build may have written it")))?;
+        Ok(Arc::new(entry))
+    }
+
+    /// Waits for the body as long as it takes: nothing after it can be applied. A missing or damaged one is corruption,
+    /// for no snapshot explains it (L6).
+    async fn read_body(&mut self, position: Position, body: &BodyRef) -> Result<bytes::Bytes, Fatal> {
+        loop {
+            match self.parts.log.read_body(body).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) if error.kind().is_retriable() || error.kind() == StoreErrorKind::Denied => {
+                    tracing::warn!(%position, %error, "the body of an entry could not be read");
+                    self.shared.set_readiness(crate::api::Readiness::Unavailable(error.to_string()));
+                    let pause = self.parts.limits.append_backoff_min + self.parts.entropy.jitter(self.append_backoff);
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(Fatal(format!("position {position}: {error}"))),
+            }
+        }
+    }
+
+    /// L9: an entry says what its writer's State came to at a position; ours must have come to the same.
+    fn compare_hash(&self, position: Position, entry: &Entry) -> Result<(), Fatal> {
+        match self.hashes.at(entry.known) {
+            Some(ours) if ours != entry.hash_at_known => Err(Fatal(format!(
+                "position {position}: its writer's state at {} has hash {:032x}, this gateway's has {ours:032x}: \
+                 one of the two builds applies the log wrongly",
+                entry.known, entry.hash_at_known
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Our own entry was accepted: its waiters hear the outcome, once State is published.
+    fn settle_own(&mut self, sequence: u64, outcomes: Vec<Outcome>, news: &mut News) {
+        let index = self.sealed.iter().position(|sealed| sealed.sequence == sequence);
+        if let Some(drafts) = index.and_then(|index| self.settle(index)) {
+            news.settled.push((drafts, outcomes));
+        }
+    }
+
+    /// L2: the first position at which a nonce of our own shows is our session.
+    fn take_own_session(&mut self, entry: &Entry, applied: &Applied) {
+        let ([Command::OpenSession { nonce, .. }], [Outcome::SessionOpened { session }]) =
+            (entry.commands.as_slice(), applied.outcomes.as_slice())
+        else {
+            return;
+        };
+        if self.session.take(*session, *nonce) {
+            tracing::info!(session = %session.0, "gateway session opened");
+            self.shared.set_session(*session);
+        }
+    }
+
+    /// Our session was closed, by ourselves or by another gateway: whatever of it is not settled did not happen (L3).
+    fn notice_own_close(&mut self) {
+        let Some(own) = self.session.id() else { return };
+        if self.state.session(own).is_none() {
+            tracing::info!(session = %own.0, "gateway session closed");
+            self.session = OwnSession::none();
+            self.recall_from(0);
+        }
+    }
+
+    /// Publishes State, then wakes and answers those whom it concerns (I-01).
+    fn publish(&mut self, news: &mut News) {
+        let state: State = self.state.clone();
+        self.shared.view.store(Arc::new(state));
+        news.touched.sort_unstable();
+        news.touched.dedup();
+        self.shared.wakers.wake(&news.touched);
+        for (drafts, outcomes) in news.settled.drain(..) {
+            for (draft, outcome) in drafts.into_iter().zip(outcomes) {
+                draft.resolve(outcome);
+            }
+        }
+    }
+}
+
+/// A SessionOpened has none (L2).
+fn identity(element: &Element) -> Option<Identity> {
+    (element.session != 0)
+        .then(|| Identity { session: SessionId(Position::from_raw(element.session)), sequence: element.sequence })
+}
