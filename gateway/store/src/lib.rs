@@ -6,13 +6,23 @@
 //! Called by `engine`; implemented by `adapters/*`; wrapped by the decorators here (one file each).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod contract;
 mod error;
+mod faulty;
+pub mod limits;
 mod log;
 mod object;
+mod retry;
+#[cfg(test)]
+mod scripted;
+mod timeout;
 
 pub use error::{StoreError, StoreErrorKind, StoreResult};
+pub use faulty::{FaultControl, FaultCounts, Faults, FaultyLog, FaultyObjectStore, OperationFaults};
 pub use log::{
     Appended, BodyRef, Consistency, Element, Incarnation, LogCapabilities, LogPosition, MetadataLog, Payload, Sealed,
     Staged, Tail, TailRead,
 };
 pub use object::{ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities};
+pub use retry::{RetryBudget, RetryLog, RetryObjectStore, RetryPolicy};
+pub use timeout::{TimeoutLog, TimeoutObjectStore, Timeouts};

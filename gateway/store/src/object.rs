@@ -112,6 +112,12 @@ impl ByteChunks {
         Self::new(out)
     }
 
+    /// CRC32C of all bytes, without joining them.
+    #[must_use]
+    pub fn crc32c(&self) -> u32 {
+        self.chunks.iter().fold(0, |crc, chunk| crc32c::crc32c_append(crc, chunk))
+    }
+
     /// All bytes in one piece: copies unless there is one chunk. For small objects and tests.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
@@ -143,6 +149,25 @@ pub enum ByteRange {
     },
     /// The last n bytes (all, when the object is smaller).
     Suffix(u64),
+}
+
+impl ByteRange {
+    /// The bytes this range means of an object of `size_bytes`: inside the object, and empty only where the object or
+    /// the suffix is.
+    ///
+    /// # Errors
+    /// `Invalid` for a bounded range that is empty, or that starts at or past the end.
+    pub fn within(self, size_bytes: u64) -> StoreResult<Range<u64>> {
+        match self {
+            Self::Full => Ok(0..size_bytes),
+            Self::Suffix(n) => Ok(size_bytes.saturating_sub(n)..size_bytes),
+            Self::Bounded { start, end } if start < end && start < size_bytes => Ok(start..end.min(size_bytes)),
+            Self::Bounded { start, end } => {
+                let message = format!("range {start}..{end} of an object of {size_bytes} bytes");
+                Err(StoreError::new(StoreErrorKind::Invalid, message))
+            }
+        }
+    }
 }
 
 /// How to put.

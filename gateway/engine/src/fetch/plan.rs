@@ -71,20 +71,21 @@ impl Plan {
             self.has_absence = true;
             return self.refuse(planned, EngineError::OffsetOutOfRange);
         }
-        let budget = call.max_bytes.saturating_sub(self.available_bytes);
+        planned.max_bytes = ask.max_bytes;
+        // What is read, not what is sent: where the batches end is known only then.
+        let budget = ask.max_bytes.min(call.max_bytes.saturating_sub(self.available_bytes));
         // The first batch of the first partition that has one goes whole, whatever the budgets say (KIP-74).
         let is_first = self.available_bytes == 0;
-        planned.max_bytes = ask.max_bytes.min(budget);
         let mut bytes = 0usize;
         for extent in partition.extents_from(ask.offset).take_while(|extent| extent.base_offset < planned.end_offset) {
-            if bytes >= planned.max_bytes && !(is_first && bytes == 0) {
+            if bytes >= budget && !(is_first && bytes == 0) {
                 break;
             }
             bytes = bytes.saturating_add(usize::try_from(extent.bytes).unwrap_or(usize::MAX));
             planned.extents.push(*extent);
         }
         self.read_bytes = self.read_bytes.saturating_add(bytes);
-        let sendable = if is_first { bytes.min(planned.max_bytes.max(1)) } else { bytes.min(planned.max_bytes) };
+        let sendable = if is_first { bytes.min(budget.max(1)) } else { bytes.min(budget) };
         self.available_bytes = self.available_bytes.saturating_add(sendable);
         self.partitions.push(planned);
     }

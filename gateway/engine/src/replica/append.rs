@@ -54,6 +54,9 @@ pub(super) struct InFlight {
     carries: Option<(SessionId, u64)>,
 }
 
+/// Nonces remembered while no session could be opened.
+const NONCES_MAX: usize = 64;
+
 impl LogTask {
     /// Starts whatever may start: the opening of a session, stagings, one append.
     pub(super) fn start_appends(&mut self) {
@@ -76,6 +79,10 @@ impl LogTask {
         }
         let nonce = self.parts.entropy.next_u128();
         let OwnSession::Opening { nonces } = &mut self.session else { return };
+        // A session under a nonce that is forgotten expires unused (L2).
+        if nonces.len() >= NONCES_MAX {
+            nonces.remove(0);
+        }
         nonces.push(nonce);
         let entry = Entry {
             known: self.state.known(),
@@ -290,7 +297,7 @@ impl LogTask {
     }
 
     /// Waits before the next attempt: full jitter, doubling.
-    fn hold_back(&mut self, why: &str) {
+    pub(super) fn hold_back(&mut self, why: &str) {
         if self.append_backoff >= self.parts.limits.append_backoff_max {
             self.shared.set_readiness(Readiness::Unavailable(why.to_owned()));
         }

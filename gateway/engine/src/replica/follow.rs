@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use sluice_metadata::{
-    Applied, Command, Entry, Identity, Judgement, Outcome, PartitionKey, Position, SessionId, State,
+    Applied, Command, Entry, Identity, Judgement, Outcome, PartitionKey, Position, SessionId, SessionRefusal,
+    State,
 };
 use sluice_store::{BodyRef, Element, Payload, StoreErrorKind, Tail};
 
@@ -70,7 +71,7 @@ impl LogTask {
         if own && applied.accepted {
             self.settle_own(element.sequence, applied.outcomes, news);
         } else if let Some(entry) = entry {
-            self.take_own_session(&entry, &applied);
+            self.take_own_session(position, &entry, &applied)?;
         }
         news.touched.extend(applied.touched);
         self.notice_own_close();
@@ -130,17 +131,25 @@ impl LogTask {
         }
     }
 
-    /// L2: the first position at which a nonce of our own shows is our session.
-    fn take_own_session(&mut self, entry: &Entry, applied: &Applied) {
-        let ([Command::OpenSession { nonce, .. }], [Outcome::SessionOpened { session }]) =
-            (entry.commands.as_slice(), applied.outcomes.as_slice())
+    /// L2: the first position at which a nonce of our own shows is our session. A refusal is final where only another
+    /// build helps (I-12), and else waits for room.
+    fn take_own_session(&mut self, position: Position, entry: &Entry, applied: &Applied) -> Result<(), Fatal> {
+        let ([Command::OpenSession { nonce, .. }], [outcome]) = (entry.commands.as_slice(), applied.outcomes.as_slice())
         else {
-            return;
+            return Ok(());
         };
-        if self.session.take(*session, *nonce) {
-            tracing::info!(session = %session.0, "gateway session opened");
-            self.shared.set_session(*session);
+        match outcome {
+            Outcome::SessionOpened { session } if self.session.take(*session, *nonce) => {
+                tracing::info!(session = %session.0, "gateway session opened");
+                self.shared.set_session(*session);
+            }
+            Outcome::SessionRefused(refusal) if self.session.sent(*nonce) => match refusal {
+                SessionRefusal::TooManySessions => self.hold_back(&refusal.to_string()),
+                refusal => return Err(Fatal(format!("position {position}: no session for this gateway: {refusal}"))),
+            },
+            _ => {}
         }
+        Ok(())
     }
 
     /// Our session was closed, by ourselves or by another gateway: whatever of it is not settled did not happen (L3).

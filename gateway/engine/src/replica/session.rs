@@ -44,6 +44,11 @@ impl OwnSession {
         }
     }
 
+    /// True when `nonce` was sent and no session was taken yet.
+    pub(crate) fn sent(&self, nonce: u128) -> bool {
+        matches!(self, Self::Opening { nonces } if nonces.contains(&nonce))
+    }
+
     /// The next sequence, which is then used up, whatever becomes of the entry (L1: gaps are allowed).
     pub(crate) fn next_sequence(&mut self) -> Option<(SessionId, u64)> {
         match self {

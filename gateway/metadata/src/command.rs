@@ -1,0 +1,122 @@
+//! Commands: what an entry asks State to do.
+//!
+//! Layout: a tag (u8), then the fields, laid out in the `commands.rs` or `produce_command.rs` of the command's domain.
+//! A tag is never reused. Cardinality: up to `limits::COMMANDS_PER_ENTRY` in an entry. Immutable once sealed (L1).
+
+use uuid::Uuid;
+
+use crate::wire::{DecodeError, Reader, Writer};
+use crate::{CommittedRun, ObjectId, Position, SessionId, gateways, partitions, producers, topics};
+
+/// One command. Apply judges it by State and the command alone (L11) and answers it with an [`crate::Outcome`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Opens a gateway session. Alone in an entry without identity (L2); refused anywhere else.
+    OpenSession {
+        /// Random: by it the gateway finds its session. A retry uses a fresh one (L2).
+        nonce: u128,
+        /// The highest level the gateway's build speaks; refused below State's (I-12).
+        feature_level: u16,
+        /// Wall-clock stamp, milliseconds since 1970 (T3).
+        opened_at_ms: i64,
+        /// The advertised "host:port", at most [`crate::limits::SESSION_NAME_BYTES`].
+        name: String,
+    },
+    /// Closes a session, if `last_append` still is its last append (T2, T7). A gateway closes its own at a stop.
+    CloseSession {
+        /// The session.
+        session: SessionId,
+        /// Its last append as the proposer knew it, not counting the entry that carries this command.
+        last_append: Position,
+    },
+    /// Creates a topic.
+    CreateTopic {
+        /// Random, not nil, never used before.
+        topic_id: Uuid,
+        /// Its name, by Kafka's rules ([`crate::is_legal_topic_name`]).
+        name: String,
+        /// Partitions 0 to `partitions` − 1; at least 1, at most [`crate::limits::PARTITIONS_PER_TOPIC`].
+        partitions: u32,
+        /// Topic configs that differ from the defaults, each name once.
+        configs: Vec<(String, String)>,
+        /// Wall-clock stamp, milliseconds since 1970 (T3).
+        created_at_ms: i64,
+    },
+    /// Commits the batches of one segment object: each gets its offsets or its verdict.
+    Produce {
+        /// The object, durable before this entry was sealed (L1, I-01).
+        object: ObjectId,
+        /// Its length in bytes.
+        object_bytes: u64,
+        /// Its runs. One partition may occur in several: batches that were cut leave holes.
+        runs: Vec<CommittedRun>,
+    },
+    /// Takes a block of producer ids that nobody else gets.
+    AllocateProducerIds {
+        /// How many: at least 1, at most [`crate::limits::PRODUCER_IDS_PER_BLOCK`].
+        count: u32,
+    },
+}
+
+const OPEN_SESSION: u8 = 1;
+const CLOSE_SESSION: u8 = 2;
+const CREATE_TOPIC: u8 = 3;
+const PRODUCE: u8 = 4;
+const ALLOCATE_PRODUCER_IDS: u8 = 5;
+
+/// The shortest command on the wire: a tag and one byte.
+pub(crate) const COMMAND_BYTES_MIN: usize = 2;
+
+impl Command {
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::OpenSession {
+                nonce,
+                feature_level,
+                opened_at_ms,
+                name,
+            } => {
+                writer.u8(OPEN_SESSION);
+                gateways::write_open(writer, *nonce, *feature_level, *opened_at_ms, name);
+            }
+            Self::CloseSession { session, last_append } => {
+                writer.u8(CLOSE_SESSION);
+                gateways::write_close(writer, *session, *last_append);
+            }
+            Self::CreateTopic {
+                topic_id,
+                name,
+                partitions,
+                configs,
+                created_at_ms,
+            } => {
+                writer.u8(CREATE_TOPIC);
+                topics::write_create(writer, *topic_id, name, *partitions, configs, *created_at_ms);
+            }
+            Self::Produce {
+                object,
+                object_bytes,
+                runs,
+            } => {
+                writer.u8(PRODUCE);
+                partitions::write_produce(writer, *object, *object_bytes, runs);
+            }
+            Self::AllocateProducerIds { count } => {
+                writer.u8(ALLOCATE_PRODUCER_IDS);
+                producers::write_allocate(writer, *count);
+            }
+        }
+    }
+
+    /// L11: a tag this build does not know is an error, so that the caller stops before acting.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.u8()? {
+            OPEN_SESSION => gateways::read_open(reader),
+            CLOSE_SESSION => gateways::read_close(reader),
+            CREATE_TOPIC => topics::read_create(reader),
+            PRODUCE => partitions::read_produce(reader),
+            ALLOCATE_PRODUCER_IDS => producers::read_allocate(reader),
+            unknown => Err(DecodeError::UnknownCommand(unknown)),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! One partition: its offsets, its extents, its producers.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+
+use crate::{Extent, PartitionKey, Producer, limits};
+
+/// A partition as of one position of the log. Immutable to its readers: they hold the `Arc` as long as they like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    pub(crate) log_start_offset: i64,
+    pub(crate) high_watermark: i64,
+    pub(crate) shard: u8,
+    pub(crate) extents: Vector<Extent>,
+    pub(crate) producers: OrdMap<i64, Arc<Producer>>,
+}
+
+/// The virtual shard of a new partition (L12): a topic's partitions are spread evenly, topics start anywhere.
+pub(crate) fn shard_of(key: PartitionKey) -> u8 {
+    let shards = u64::from(limits::SHARDS);
+    let start = xxhash_rust::xxh3::xxh3_64(key.topic_id.as_bytes()) % shards;
+    let index = u64::from(key.partition.unsigned_abs());
+    u8::try_from((start + index) % shards).unwrap_or(0)
+}
+
+impl Partition {
+    pub(crate) fn new(key: PartitionKey) -> Self {
+        Self {
+            log_start_offset: 0,
+            high_watermark: 0,
+            shard: shard_of(key),
+            extents: Vector::new(),
+            producers: OrdMap::new(),
+        }
+    }
+
+    /// The first offset that can be read. Only moves forward (I-05).
+    #[must_use]
+    pub fn log_start_offset(&self) -> i64 {
+        self.log_start_offset
+    }
+
+    /// The offset the next record gets. Only moves forward (I-05).
+    #[must_use]
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The offset up to which a read_committed consumer reads: max(log start, first open offset) (I-05). Today no
+    /// transaction can be open, so it is the high watermark.
+    #[must_use]
+    pub fn last_stable_offset(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// Its virtual shard, 0 to 63, given at birth (L12).
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        self.shard
+    }
+
+    /// How many extents it has.
+    #[must_use]
+    pub fn extent_count(&self) -> usize {
+        self.extents.len()
+    }
+
+    /// The extents in offset order, from the one that contains `offset`; from the first one for an earlier offset, none
+    /// at or past the high watermark. Finding the first takes O(log n).
+    pub fn extents_from(&self, offset: i64) -> impl Iterator<Item = &Extent> {
+        let first = self.first_extent_ending_after(offset);
+        self.extents.focus().narrow(first..).into_iter()
+    }
+
+    /// The extent that contains `offset`.
+    #[must_use]
+    pub fn extent_at(&self, offset: i64) -> Option<&Extent> {
+        let extent = self.extents.get(self.first_extent_ending_after(offset))?;
+        (extent.base_offset <= offset).then_some(extent)
+    }
+
+    /// The first extent that may hold a record of at least this timestamp (milliseconds). O(n).
+    #[must_use]
+    pub fn first_extent_since(&self, timestamp: i64) -> Option<&Extent> {
+        self.extents
+            .iter()
+            .find(|extent| extent.max_timestamp >= timestamp)
+    }
+
+    /// The first of the extents with the greatest timestamp. O(n).
+    #[must_use]
+    pub fn latest_extent(&self) -> Option<&Extent> {
+        self.extents.iter().reduce(|best, extent| {
+            if extent.max_timestamp > best.max_timestamp {
+                extent
+            } else {
+                best
+            }
+        })
+    }
+
+    /// What is remembered of a producer here.
+    #[must_use]
+    pub fn producer(&self, producer_id: i64) -> Option<&Producer> {
+        self.producers.get(&producer_id).map(|producer| &**producer)
+    }
+
+    /// The producers remembered here, ascending by id.
+    pub fn producers(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.producers.iter().map(|(id, producer)| (*id, &**producer))
+    }
+
+    /// Index of the first extent whose end is past `offset`; the number of extents when there is none.
+    fn first_extent_ending_after(&self, offset: i64) -> usize {
+        let order = |extent: &Extent| {
+            if extent.end_offset() <= offset {
+                std::cmp::Ordering::Less
+            } else {
+                std::cmp::Ordering::Greater
+            }
+        };
+        self.extents.binary_search_by(order).unwrap_or_else(|index| index)
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a batch or a segment is refused.
+//!
+//! Promises: one variant per Kafka error a batch can earn, each with a sentence saying what was wrong. The sentence
+//! never quotes record contents. Never maps to a wire code: `server/errors` does (I-15).
+
+use std::borrow::Cow;
+
+/// A sentence for people; borrowed where nothing in it varies.
+pub(crate) type Reason = Cow<'static, str>;
+
+/// Why a record batch is refused. Each variant stands for exactly one Kafka error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// MESSAGE_TOO_LARGE (10): over `message.max.bytes`, or over the bound given for decompression.
+    #[error("{0}")]
+    TooLarge(Reason),
+    /// CORRUPT_MESSAGE (2): CRC, length, or magic cannot be right; stored bytes do not match their extent.
+    #[error("{0}")]
+    Corrupt(Reason),
+    /// INVALID_RECORD (87): intact as bytes, against the rules as a batch.
+    #[error("{0}")]
+    InvalidRecord(Reason),
+    /// UNSUPPORTED_FOR_MESSAGE_FORMAT (43): magic 0 or 1 where only record batches of magic 2 are taken.
+    #[error("{0}")]
+    UnsupportedMagic(Reason),
+    /// UNSUPPORTED_COMPRESSION_TYPE (76): zstd in a request too old for it, or a codec nobody defined.
+    #[error("{0}")]
+    UnsupportedCompression(Reason),
+    /// INVALID_TIMESTAMP (32): the producer claims broker time (LogAppendTime).
+    #[error("{0}")]
+    InvalidTimestamp(Reason),
+}
+
+impl BatchError {
+    pub(crate) fn too_large(reason: impl Into<Reason>) -> Self {
+        Self::TooLarge(reason.into())
+    }
+
+    pub(crate) fn corrupt(reason: impl Into<Reason>) -> Self {
+        Self::Corrupt(reason.into())
+    }
+
+    pub(crate) fn invalid_record(reason: impl Into<Reason>) -> Self {
+        Self::InvalidRecord(reason.into())
+    }
+}
+
+/// Why the bytes of a segment object cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SegmentError {
+    /// The object does not end in the segment magic: it is something else, or was cut.
+    #[error("not a segment: {0}")]
+    NotASegment(Reason),
+    /// The object says it has a version this build does not read.
+    #[error("segment format version {0} is not known to this build, which reads version 1")]
+    Version(u32),
+    /// It is a segment of a known version, and its bytes contradict themselves.
+    #[error("corrupt segment: {0}")]
+    Corrupt(Reason),
+}
+
+impl SegmentError {
+    pub(crate) fn corrupt(reason: impl Into<Reason>) -> Self {
+        Self::Corrupt(reason.into())
+    }
+}
