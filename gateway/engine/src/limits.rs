@@ -33,7 +33,7 @@ pub struct Limits {
     pub staging_max: usize,
     /// State is refreshed at least this often while requests are served (T4).
     pub refresh: Duration,
-    /// Nothing is answered from a State that could not be refreshed for so long (T6).
+    /// Nothing is answered from a State that could not be refreshed for so long (T6); also the longest wait for a barrier.
     pub stale_stop: Duration,
     /// Fastest and slowest poll while somebody waits (T4).
     pub poll_min: Duration,
@@ -45,9 +45,11 @@ pub struct Limits {
     pub append_backoff_min: Duration,
     /// See `append_backoff_min`.
     pub append_backoff_max: Duration,
+    /// Bodies of other gateways' entries being read at once.
+    pub body_reads_max: usize,
     /// Positions whose hash is kept for the comparison of L9.
     pub hashes_kept: usize,
-    /// Longest a request waits for a barrier, or for an entry of its own where it names no time of its own.
+    /// Longest a request waits for an entry of its own where it names no time of its own.
     pub request_timeout: Duration,
     /// Producer ids taken from the log at once.
     pub producer_id_block: u32,
@@ -80,6 +82,7 @@ impl Default for Limits {
             barrier_spacing: Duration::from_millis(5),
             append_backoff_min: Duration::from_millis(20),
             append_backoff_max: Duration::from_secs(1),
+            body_reads_max: 32,
             hashes_kept: 65_536,
             request_timeout: Duration::from_secs(30),
             producer_id_block: 100,

@@ -32,12 +32,11 @@ impl Engine {
         for (partition, ropes) in plan.partitions.iter().zip(ropes) {
             is_stale |= matches!(ropes, Err(ReadFailure::Missing(_)));
             let budget = partition.max_bytes.min(call.max_bytes.saturating_sub(sent));
-            let (records, bytes, error) = match ropes.map_err(unreadable).and_then(|ropes| {
-                patch(partition, ropes, budget, sent == 0)
-            }) {
-                Ok((records, bytes)) => (records, bytes, None),
-                Err(error) => (Vec::new(), 0, Some(self.note_unreadable(partition, error))),
-            };
+            let (records, bytes, error) =
+                match ropes.map_err(unreadable).and_then(|ropes| patch(partition, ropes, budget, sent == 0)) {
+                    Ok((records, bytes)) => (records, bytes, None),
+                    Err(error) => (Vec::new(), 0, Some(self.note_unreadable(partition, error))),
+                };
             sent = sent.saturating_add(bytes);
             answers.push(answer(partition, partition.error.clone().or(error), records));
         }

@@ -26,8 +26,6 @@ pub struct PendingProduce {
     inner: Arc<Inner>,
     slots: Vec<Slot>,
     deadline: Instant,
-    /// Held until the answer is known: admitted bytes count until then.
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -55,6 +53,7 @@ impl Engine {
             let error = EngineError::DidNotHappen("the gateway is stopping".into());
             return PendingProduce::refused(inner, asks.len(), &error, deadline);
         }
+        let permit = Arc::new(permit);
         let keys = self.resolve_for_produce(&asks, deadline).await;
         let view = inner.replica.view();
         let mut slots = Vec::with_capacity(asks.len());
@@ -66,7 +65,7 @@ impl Engine {
                     inner.metrics.produce_batches.inc();
                     inner.metrics.produce_bytes.inc_by(batch.bytes.len() as u64);
                     let (waiter, pending) = waiter();
-                    batches.push(BufferedBatch { key, batch, waiter });
+                    batches.push(BufferedBatch { key, batch, waiter, permit: permit.clone() });
                     Slot::Waiting { key, pending }
                 }
                 Err(error) => Slot::Answered(Err(error)),
@@ -75,7 +74,7 @@ impl Engine {
         if !batches.is_empty() {
             inner.buffer.add(batches).await;
         }
-        PendingProduce { inner, slots, deadline, _permit: Some(permit) }
+        PendingProduce { inner, slots, deadline }
     }
 
     /// The partition of each ask, topics made where that is allowed. An absence is judged after a barrier (T5).
@@ -174,7 +173,7 @@ fn answer_within(timeout: Duration) -> Duration {
 impl PendingProduce {
     fn refused(inner: Arc<Inner>, count: usize, error: &EngineError, deadline: Instant) -> Self {
         let slots = (0..count).map(|_| Slot::Answered(Err(error.clone()))).collect();
-        Self { inner, slots, deadline, _permit: None }
+        Self { inner, slots, deadline }
     }
 
     /// The answers: `answers[i]` answers `asks[i]`.

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use sluice_metadata::{BatchVerdict, PartitionKey};
 use sluice_records::ValidBatch;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -31,6 +31,8 @@ pub(crate) struct BufferedBatch {
     pub(crate) key: PartitionKey,
     pub(crate) batch: ValidBatch,
     pub(crate) waiter: Waiter<EngineResult<BatchVerdict>>,
+    /// See [`crate::replica::DraftBatch`].
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,8 @@ impl Buffer {
 
     /// Queues the batches of one request, in order.
     pub(crate) async fn add(&self, batches: Vec<BufferedBatch>) {
-        if let Err(mpsc::error::SendError(BufferRequest::Add(batches))) = self.0.send(BufferRequest::Add(batches)).await {
+        if let Err(mpsc::error::SendError(BufferRequest::Add(batches))) = self.0.send(BufferRequest::Add(batches)).await
+        {
             let stopped = EngineError::DidNotHappen("the gateway stopped".into());
             batches.into_iter().for_each(|b| b.waiter.resolve(Err(stopped.clone())));
         }

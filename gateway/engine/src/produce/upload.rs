@@ -108,7 +108,11 @@ fn draft_runs(runs: Vec<sluice_records::Run>, batches: Vec<BufferedBatch>) -> Ve
         partition: run.partition,
         start: run.start,
         batches: (run.batches.iter().zip(waiting.by_ref()))
-            .map(|(batch, buffered)| DraftBatch { batch: batch_ref(batch), waiter: buffered.waiter })
+            .map(|(batch, buffered)| DraftBatch {
+                batch: batch_ref(batch),
+                waiter: buffered.waiter,
+                permit: buffered.permit,
+            })
             .collect(),
     };
     runs.into_iter().map(draft_run).collect()

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sluice_metadata::{BatchRef, BatchVerdict, Command, CommittedRun, ObjectId, Outcome};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use uuid::Uuid;
 
 use super::waiter::{Claim, Waiter};
@@ -51,6 +51,9 @@ pub(crate) struct DraftRun {
 pub(crate) struct DraftBatch {
     pub(crate) batch: BatchRef,
     pub(crate) waiter: Waiter<EngineResult<BatchVerdict>>,
+    /// Admitted bytes count until the batch is settled, whether or not its client still waits (I-14).
+    #[expect(dead_code, reason = "held for its Drop")]
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Wakes the buffer when a flush, or the last trace of it, is gone.
@@ -166,7 +169,7 @@ impl DraftRun {
             topic_id: self.topic_id,
             partition: self.partition,
             start: self.start,
-            batches: self.batches.iter().map(|b| b.batch.clone()).collect(),
+            batches: self.batches.iter().map(|b| b.batch).collect(),
         }
     }
 

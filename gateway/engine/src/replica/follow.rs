@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::future::join_all;
+
 use sluice_metadata::{
-    Applied, Command, Entry, Identity, Judgement, Outcome, PartitionKey, Position, SessionId, SessionRefusal,
-    State,
+    Applied, Command, Entry, Identity, Judgement, Outcome, PartitionKey, Position, SessionId, SessionRefusal, State,
 };
-use sluice_store::{BodyRef, Element, Payload, StoreErrorKind, Tail};
+use sluice_store::{BodyRef, Element, MetadataLog, Payload, StoreErrorKind, Tail};
 
 use super::draft::Draft;
 use super::log_task::{Fatal, LogTask};
@@ -34,11 +36,19 @@ impl LogTask {
         }
         let skip = usize::try_from(self.known().next().0 - tail.first.0).unwrap_or(usize::MAX);
         let mut news = News::default();
-        for element in tail.elements.into_iter().skip(skip) {
-            if let Err(fatal) = self.apply_element(element, &mut news).await {
-                // What was applied before it is right, and is told before the gateway stops.
-                self.publish(&mut news);
-                return Err(fatal);
+        let mut elements = tail.elements.into_iter().skip(skip);
+        loop {
+            let window: Vec<_> = elements.by_ref().take(self.parts.limits.body_reads_max.max(1)).collect();
+            if window.is_empty() {
+                break;
+            }
+            let bodies = prefetch(self.parts.log.clone(), self.session.id(), &window).await;
+            for (element, body) in window.into_iter().zip(bodies) {
+                if let Err(fatal) = self.apply_element(element, body, &mut news).await {
+                    // What was applied before it is right, and is told before the gateway stops.
+                    self.publish(&mut news);
+                    return Err(fatal);
+                }
             }
         }
         let foreign = news.foreign;
@@ -46,7 +56,7 @@ impl LogTask {
         Ok(foreign)
     }
 
-    async fn apply_element(&mut self, element: Element, news: &mut News) -> Result<(), Fatal> {
+    async fn apply_element(&mut self, element: Element, body: Option<Bytes>, news: &mut News) -> Result<(), Fatal> {
         let position = self.state.known().next();
         let identity = identity(&element);
         let own = identity.is_some_and(|id| Some(id.session) == self.session.id());
@@ -54,9 +64,9 @@ impl LogTask {
             Judgement::NoOp => None,
             Judgement::Accept if own => match self.own_entry(element.sequence) {
                 Some(entry) => Some(entry),
-                None => Some(self.decode(position, &element.payload).await?),
+                None => Some(self.decode(position, &element.payload, body).await?),
             },
-            Judgement::Accept => Some(self.decode(position, &element.payload).await?),
+            Judgement::Accept => Some(self.decode(position, &element.payload, body).await?),
         };
         if let Some(entry) = &entry {
             self.compare_hash(position, entry)?;
@@ -84,10 +94,16 @@ impl LogTask {
     }
 
     /// Undecodable or unknown: stop before acting (L11).
-    async fn decode(&mut self, position: Position, payload: &Payload) -> Result<Arc<Entry>, Fatal> {
-        let bytes = match payload {
-            Payload::Inline(bytes) => bytes.clone(),
-            Payload::Body(body) => self.read_body(position, body).await?,
+    async fn decode(
+        &mut self,
+        position: Position,
+        payload: &Payload,
+        prefetched: Option<Bytes>,
+    ) -> Result<Arc<Entry>, Fatal> {
+        let bytes = match (payload, prefetched) {
+            (Payload::Inline(bytes), _) => bytes.clone(),
+            (Payload::Body(_), Some(bytes)) => bytes,
+            (Payload::Body(body), None) => self.read_body(position, body).await?,
         };
         let entry = Entry::decode(&bytes)
             .map_err(|error| Fatal(format!("position {position}: {error}; a newer build may have written it")))?;
@@ -96,7 +112,7 @@ impl LogTask {
 
     /// Waits for the body as long as it takes: nothing after it can be applied. A missing or damaged one is corruption,
     /// for no snapshot explains it (L6).
-    async fn read_body(&mut self, position: Position, body: &BodyRef) -> Result<bytes::Bytes, Fatal> {
+    async fn read_body(&mut self, position: Position, body: &BodyRef) -> Result<Bytes, Fatal> {
         loop {
             match self.parts.log.read_body(body).await {
                 Ok(bytes) => return Ok(bytes),
@@ -134,7 +150,8 @@ impl LogTask {
     /// L2: the first position at which a nonce of our own shows is our session. A refusal is final where only another
     /// build helps (I-12), and else waits for room.
     fn take_own_session(&mut self, position: Position, entry: &Entry, applied: &Applied) -> Result<(), Fatal> {
-        let ([Command::OpenSession { nonce, .. }], [outcome]) = (entry.commands.as_slice(), applied.outcomes.as_slice())
+        let ([Command::OpenSession { nonce, .. }], [outcome]) =
+            (entry.commands.as_slice(), applied.outcomes.as_slice())
         else {
             return Ok(());
         };
@@ -175,6 +192,19 @@ impl LogTask {
             }
         }
     }
+}
+
+/// Reads the bodies of a window together. Whose element turns out to be a no-op is not looked at (L4), and what could not
+/// be read is read again when its turn comes. Our own entries are known without their bodies.
+async fn prefetch(log: Arc<dyn MetadataLog>, own: Option<SessionId>, window: &[Element]) -> Vec<Option<Bytes>> {
+    let reads = window.iter().map(|element| async {
+        let is_own = own.is_some_and(|own| own.0.raw() == element.session);
+        match &element.payload {
+            Payload::Body(body) if !is_own => log.read_body(body).await.ok(),
+            _ => None,
+        }
+    });
+    join_all(reads).await
 }
 
 /// A SessionOpened has none (L2).

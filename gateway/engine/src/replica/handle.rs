@@ -207,13 +207,13 @@ impl Replica {
         self.shared.barriers.fetch_add(1, Ordering::Relaxed);
         let asked = self.requests.send(LogRequest::Barrier(sender)).await;
         let answer = match asked {
-            Ok(()) => tokio::time::timeout(self.parts.limits.request_timeout, receiver).await,
-            Err(_) => Ok(Ok(Err(gone()))),
+            Ok(()) => tokio::time::timeout(self.parts.limits.stale_stop, receiver).await,
+            Err(_) => Ok(Ok(Err(stopped()))),
         };
         self.shared.barriers.fetch_sub(1, Ordering::Relaxed);
         match answer {
             Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(gone()),
+            Ok(Err(_)) => Err(stopped()),
             Err(_) => Err(EngineError::NotFresh("no answer from the log in time".into())),
         }
     }
@@ -247,6 +247,10 @@ pub(crate) fn give_up<T>(pending: &super::waiter::Pending<T>) -> EngineError {
     } else {
         EngineError::OutcomeUnknown("the store has not confirmed it in time".into())
     }
+}
+
+fn stopped() -> EngineError {
+    EngineError::NotFresh("the gateway stopped".into())
 }
 
 fn gone() -> EngineError {

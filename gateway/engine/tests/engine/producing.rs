@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluice_engine::{EngineError, Limits, ProduceAsk, ProduceCapabilities, Settings};
-use sluice_store::{Faults, OperationFaults, ObjectStore};
+use sluice_store::{Faults, ObjectStore, OperationFaults};
 
 use super::support::{Cluster, batch, batch_of, numbered, topic};
 
@@ -113,7 +113,8 @@ async fn batches_of_many_requests_share_a_segment_and_an_entry() {
     let mut cluster = Cluster::new();
     let a = cluster.gateway().await;
     a.produce("t", 0, batch(&["warm"])).await.unwrap();
-    let slow = OperationFaults { delayed_per_mille: 1000, delay_max: Duration::from_millis(50), ..OperationFaults::default() };
+    let slow =
+        OperationFaults { delayed_per_mille: 1000, delay_max: Duration::from_millis(50), ..OperationFaults::default() };
     a.faults.set_faults(Faults { object_write: slow, ..Faults::default() });
     let before = cluster.objects.object_count();
     let many = (0..100).map(|i| a.produce("t", 0, batch(&[&*Box::leak(format!("v{i}").into_boxed_str())])));

@@ -131,7 +131,8 @@ async fn a_gateway_whose_session_was_closed_opens_another_and_loses_nothing() {
 async fn a_session_is_opened_through_lost_answers() {
     let mut cluster = Cluster::new();
     let a = cluster.gateway().await;
-    let lossy = OperationFaults { lost_answer_per_mille: 500, lost_request_per_mille: 200, ..OperationFaults::default() };
+    let lossy =
+        OperationFaults { lost_answer_per_mille: 500, lost_request_per_mille: 200, ..OperationFaults::default() };
     a.faults.set_faults(Faults { append: lossy, ..Faults::default() });
     a.engine.close(Duration::from_secs(5)).await;
     for _ in 0..5 {
