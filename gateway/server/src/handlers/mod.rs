@@ -1,0 +1,52 @@
+//! One file per API, named as in `sluice_protocol::messages`.
+//!
+//! Handlers translate between Kafka's requests and the engine's, and hold no state. Each begins with what it does
+//! differently from Apache Kafka, its versions and its errors; codes come from `errors` (I-15).
+
+pub(crate) mod api_versions;
+pub(crate) mod create_topics;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod init_producer_id;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod produce;
+
+use std::time::Duration;
+
+use sluice_engine::{Isolation, TopicRef};
+use sluice_protocol::{KString, Uuid};
+
+/// Leader epoch of every partition: there is no leader that could change.
+const LEADER_EPOCH: i32 = 0;
+/// "Not known", "not there" in Kafka's offsets, epochs and timestamps.
+const NONE: i64 = -1;
+
+/// A time in milliseconds as a client asks for it; negative ones are none at all.
+fn duration_from_ms(ms: i32, max: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(max)
+}
+
+/// A size as a client asks for it; negative ones are 0.
+fn size_from(bytes: i32) -> usize {
+    usize::try_from(bytes).unwrap_or(0)
+}
+
+/// The isolation level; `None` for one that Kafka does not have.
+fn isolation_from(level: i8) -> Option<Isolation> {
+    match level {
+        0 => Some(Isolation::ReadUncommitted),
+        1 => Some(Isolation::ReadCommitted),
+        _ => None,
+    }
+}
+
+/// A leader epoch as a client names it; −1 names none.
+fn leader_epoch_from(epoch: i32) -> Option<i32> {
+    (epoch >= 0).then_some(epoch)
+}
+
+/// How requests of this version name a topic.
+fn topic_ref(by_id: bool, name: &KString, id: Uuid) -> TopicRef {
+    if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.as_str().to_owned()) }
+}

@@ -1,0 +1,12 @@
+//! The wire side over engines in memory: one process, listeners in memory, time that steps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod admin;
+mod fetching;
+mod http;
+mod metadata;
+mod producing;
+mod stopping;
+mod store_faults;
+mod support;
+mod wire;
