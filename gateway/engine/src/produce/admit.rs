@@ -72,7 +72,7 @@ impl Engine {
             });
         }
         if !batches.is_empty() {
-            inner.buffer.add(batches).await;
+            inner.buffer.add(batches, deadline).await;
         }
         PendingProduce { inner, slots, deadline }
     }
@@ -84,7 +84,9 @@ impl Engine {
         if keys.iter().all(Result::is_ok) {
             return keys;
         }
-        if let Err(error) = self.barrier().await {
+        // A barrier has a time of its own, which may be longer than what this client has left.
+        let in_time = tokio::time::timeout_at(deadline, self.barrier()).await;
+        if let Err(error) = in_time.unwrap_or_else(|_| Err(EngineError::NotFresh("no answer in time".into()))) {
             let refused = EngineError::DidNotHappen(error.to_string());
             return keys.into_iter().map(|key| key.map_err(|_| refused.clone())).collect();
         }

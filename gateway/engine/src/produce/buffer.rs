@@ -59,13 +59,20 @@ impl Buffer {
         (Self(sender), tokio::spawn(task.run()))
     }
 
-    /// Queues the batches of one request, in order.
-    pub(crate) async fn add(&self, batches: Vec<BufferedBatch>) {
-        if let Err(mpsc::error::SendError(BufferRequest::Add(batches))) = self.0.send(BufferRequest::Add(batches)).await
-        {
-            let stopped = EngineError::DidNotHappen("the gateway stopped".into());
-            batches.into_iter().for_each(|b| b.waiter.resolve(Err(stopped.clone())));
-        }
+    /// Queues the batches of one request, in order. Those for which there is no room until `deadline` did not happen:
+    /// a full buffer holds a client back, but not past its time.
+    pub(crate) async fn add(&self, batches: Vec<BufferedBatch>, deadline: Instant) {
+        let room = match self.0.try_reserve() {
+            Err(mpsc::error::TrySendError::Full(())) => tokio::time::timeout_at(deadline, self.0.reserve()).await,
+            room => Ok(room.map_err(|_| mpsc::error::SendError(()))),
+        };
+        let why = match room {
+            Ok(Ok(room)) => return room.send(BufferRequest::Add(batches)),
+            Ok(Err(_)) => "the gateway stopped",
+            Err(_) => "no room for more records in time",
+        };
+        let error = EngineError::DidNotHappen(why.to_owned());
+        batches.into_iter().for_each(|b| b.waiter.resolve(Err(error.clone())));
     }
 
     /// Flushes everything and waits until it is settled.

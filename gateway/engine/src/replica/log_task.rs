@@ -202,7 +202,7 @@ impl LogTask {
             return;
         }
         let now = self.parts.clock.now();
-        let Some((due, consistency)) = self.read_due() else { return };
+        let Some((due, consistency)) = self.read_due(now) else { return };
         if due > now {
             return;
         }
@@ -216,14 +216,14 @@ impl LogTask {
     }
 
     /// When the next read is due, and how fresh it must be; `None` while nothing asks for one (T4: it sends nothing).
-    fn read_due(&self) -> Option<(Instant, Consistency)> {
-        let now = self.parts.clock.now();
+    /// `now` is read once: a read that is due now must not be due a nanosecond later.
+    fn read_due(&self, now: Instant) -> Option<(Instant, Consistency)> {
         let limits = &self.parts.limits;
         let spaced = |spacing: Duration| self.last_read.map_or(now, |last| last + spacing);
         let mut due = None;
         if self.must_read {
             due = Some((now, Consistency::Strong));
-        } else if self.wants_barrier_read() {
+        } else if self.wants_barrier_read(now) {
             due = Some((spaced(limits.barrier_spacing), Consistency::Strong));
         } else if self.shared.wakers.count() > 0 {
             due = Some((spaced(self.poll_interval), Consistency::Eventual));
@@ -234,17 +234,17 @@ impl LogTask {
     }
 
     /// True when a barrier waits that the append in flight will not satisfy soon.
-    fn wants_barrier_read(&self) -> bool {
-        let now = self.parts.clock.now();
+    fn wants_barrier_read(&self, now: Instant) -> bool {
         let covering = self.appending.as_ref().filter(|a| now < a.started + APPEND_COVERS_BARRIERS).map_or(0, |a| a.op);
         self.barriers.iter().any(|barrier| barrier.ticket >= covering)
     }
 
     fn next_look(&self) -> Option<Instant> {
-        let read = if self.reading.is_none() { self.read_due().map(|(at, _)| at) } else { None };
+        let now = self.parts.clock.now();
+        let read = if self.reading.is_none() { self.read_due(now).map(|(at, _)| at) } else { None };
         let append = if self.appending.is_none() { self.append_not_before } else { None };
         let cover = self.appending.as_ref().filter(|_| !self.barriers.is_empty() && self.reading.is_none());
-        let cover = cover.map(|a| a.started + APPEND_COVERS_BARRIERS).filter(|at| *at > self.parts.clock.now());
+        let cover = cover.map(|a| a.started + APPEND_COVERS_BARRIERS).filter(|at| *at > now);
         [read, append, cover].into_iter().flatten().min()
     }
 

@@ -205,3 +205,12 @@ async fn a_tail_that_does_not_touch_what_is_known_is_never_applied_over_the_gap(
     }
     assert_eq!(a.values("t", 0, 0).await, numbered(&["a", "a", "b", "b", "c", "c"]));
 }
+
+/// With a paused clock two looks at it are the same; with a real one they never are.
+#[tokio::test]
+async fn a_gateway_starts_and_serves_on_a_clock_that_moves() {
+    let mut cluster = Cluster::new();
+    let a = cluster.gateway().await;
+    a.produce("t", 0, batch(&["a"])).await.unwrap();
+    assert_eq!(a.values("t", 0, 0).await, numbered(&["a"]));
+}
