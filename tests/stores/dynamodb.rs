@@ -130,6 +130,37 @@ async fn l5_rollers_that_race_lose_nothing() {
     assert_chunks_agree(&Items::of(&table).await.with_pk("#log0#").await);
 }
 
+/// L5: a roller whose chunk arrives late, after a longer one with the same beginning, replaces nothing and cuts nothing.
+#[tokio::test]
+async fn l5_a_late_roller_replaces_no_longer_chunk() {
+    let table = Table::create(NO_ROLLS).await;
+    let items = Items::of(&table).await;
+    let proxy = Proxy::before(emulator::dynamodb_endpoint()).await;
+    let always = RollLimits { head_bytes: 1, ..RollLimits::default() };
+    let (late, careless) = (proxied(&proxy, &table.0, always).await, table.open().await);
+    proxy.hold_next("putitem");
+    append(&late, &[small(1, 1, 40), small(1, 2, 40)], 0).await;
+    proxy.wait_until_held().await;
+    append(&careless, &[small(2, 3, 40), small(2, 4, 40)], 2).await;
+    append(&*table.open_with(always).await, &[small(3, 5, 40)], 4).await;
+    settle(&items, 1).await;
+    append(&careless, &[small(2, 6, 40)], 5).await;
+
+    proxy.take_requests();
+    proxy.release();
+    // It cuts the head only after its chunk was answered.
+    let cut = async {
+        while !proxy.take_requests().contains_key("updateitem") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), cut).await.expect("the late roller goes on");
+    append(&late, &[small(1, 7, 40)], 6).await;
+    let chunks = items.with_pk("#log0#").await;
+    assert_eq!(number(&chunks[0], "n"), 5, "the longer chunk stays");
+    assert_eq!(sequences(&careless, 0).await, (1..=7).collect::<Vec<_>>());
+}
+
 /// Overlapping chunks say the same of the positions they share, and there is no gap between them.
 fn assert_chunks_agree(chunks: &[super::damage::Item]) {
     assert!(chunks.len() > 20, "the log has rolled often: {}", chunks.len());
@@ -152,19 +183,18 @@ fn assert_chunks_agree(chunks: &[super::damage::Item]) {
 async fn l5_a_heavy_head_is_rolled_before_the_append() {
     let table = Table::create(NO_ROLLS).await;
     let careless = table.open().await;
-    for request in 0..5 {
+    for request in 0..4 {
         let entries: Vec<Staged> = (1..=60).map(|n| small(1, request * 60 + n, 40)).collect();
         append(&careless, &entries, request * 60).await;
     }
     let items = Items::of(&table).await;
-    assert!(weight(&items.head().await) > 8_192, "nobody has rolled");
+    let heavy = items.head().await;
+    assert!(weight(&heavy) > 8_192 && number(&heavy, "b") == 1, "nobody has rolled");
     let log = table.open_with(RollLimits::default()).await;
-    let tail = append(&log, &[small(2, 1, 40)], 300).await;
-    assert_eq!((tail.first, tail.elements.len()), (LogPosition(301), 1));
-    let head = items.head().await;
-    assert!(weight(&head) < 8_192, "rolled before the append: {} bytes", weight(&head));
-    assert_eq!(number(&head, "b"), 257, "256 elements are the most in one roll");
-    assert_eq!(sequences(&log, 0).await.len(), 301);
+    let tail = append(&log, &[small(2, 1, 40)], 240).await;
+    assert_eq!((tail.first, tail.elements.len()), (LogPosition(241), 1), "the head held nothing else by then");
+    assert_eq!(number(&items.head().await, "b"), 241);
+    assert_eq!(sequences(&log, 0).await.len(), 241);
 }
 
 /// L5: with the default limits the head stays near 1 KB, so that an append costs one write unit.
@@ -185,18 +215,17 @@ async fn l5_the_head_stays_light() {
 /// A head that is as large as an item can be says so; the append is sent again after a roll, and is there once.
 #[tokio::test]
 async fn l5_a_full_head_is_rolled_and_the_append_sent_again() {
+    const APPENDS: u64 = 15;
     let table = Table::create(NO_ROLLS).await;
     let log = table.open().await;
-    let mut appended = 0;
-    // 64 elements of 256 bytes are 17 KB: about 24 such appends fill an item of 400 KB.
-    for _ in 0..30 {
-        let entries: Vec<Staged> = (1..=64).map(|n| small(1, appended + n, 256)).collect();
-        append(&log, &entries, appended).await;
-        appended += 64;
+    // Longer than any inline entry, so that 400 KB are full before 256 elements call for a roll.
+    for sequence in 1..=APPENDS {
+        append(&log, &[small(1, sequence, 35_000)], sequence - 1).await;
     }
-    assert_eq!(sequences(&log, 0).await, (1..=appended).collect::<Vec<_>>());
+    assert_eq!(sequences(&log, 0).await, (1..=APPENDS).collect::<Vec<_>>(), "each is there once");
     let chunks = Items::of(&table).await.with_pk("#log0#").await;
-    assert!(!chunks.is_empty(), "without a roll this many do not fit");
+    assert_eq!(chunks.len(), 1, "one roll, when the item was full");
+    assert!(weight(&chunks[0]) < 400_000 && number(&chunks[0], "n") >= 8, "of as much as a chunk may hold");
 }
 
 /// L6: chunks are found by position also where a bucket ends (positions 65,536 and so on).

@@ -1,4 +1,4 @@
-//! A TCP proxy before an emulator that counts requests, shows their headers, and loses answers.
+//! A TCP proxy before an emulator that counts requests, shows their headers, holds one back, and loses answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// Forwards to one emulator for as long as the test's runtime lives.
 #[derive(Clone)]
@@ -23,6 +24,10 @@ struct State {
     /// The head of the last request, as it was sent.
     last_head: Mutex<String>,
     lose_next_answer: AtomicBool,
+    /// The operation whose next request waits before it is forwarded.
+    held: Mutex<Option<String>>,
+    arrived: Notify,
+    released: Notify,
 }
 
 impl Proxy {
@@ -48,6 +53,21 @@ impl Proxy {
         self.state.lose_next_answer.store(true, Ordering::SeqCst);
     }
 
+    /// The next request of this operation waits in the proxy until [`release`](Self::release).
+    pub fn hold_next(&self, operation: &str) {
+        *self.state.held.lock().unwrap() = Some(operation.to_owned());
+    }
+
+    /// Waits until the request that is to be held has come.
+    pub async fn wait_until_held(&self) {
+        self.state.arrived.notified().await;
+    }
+
+    /// Forwards the request that is held.
+    pub fn release(&self) {
+        self.state.released.notify_one();
+    }
+
     /// Requests since the last call, by DynamoDB operation or HTTP method.
     pub fn take_requests(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.state.requests.lock().unwrap())
@@ -70,7 +90,10 @@ async fn forward(mut client: TcpStream, upstream: SocketAddr, state: Arc<State>)
                 if n == 0 {
                     return Ok(());
                 }
-                state.note(&from_client[..n]);
+                if state.note(&from_client[..n]) {
+                    state.arrived.notify_one();
+                    state.released.notified().await;
+                }
                 server.write_all(&from_client[..n]).await?;
             }
             read = server.read(&mut from_server) => {
@@ -85,19 +108,19 @@ async fn forward(mut client: TcpStream, upstream: SocketAddr, state: Arc<State>)
 }
 
 impl State {
-    /// Counts the request that begins here, if one does: body bytes have no head.
-    fn note(&self, bytes: &[u8]) {
+    /// Counts the request that begins here, if one does (body bytes have no head); true when it is to be held.
+    fn note(&self, bytes: &[u8]) -> bool {
         let text = String::from_utf8_lossy(bytes);
-        let Some((head, _)) = text.split_once("\r\n\r\n") else {
-            return;
-        };
+        let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
         if !head.lines().next().is_some_and(|line| line.ends_with("HTTP/1.1")) {
-            return;
+            return false;
         }
         let head = head.to_lowercase();
         let target = head.lines().find_map(|line| line.strip_prefix("x-amz-target: dynamodb_20120810."));
         let operation = target.or_else(|| head.split(' ').next()).unwrap_or_default().to_owned();
-        *self.requests.lock().unwrap().entry(operation).or_default() += 1;
         *self.last_head.lock().unwrap() = head;
+        let is_held = self.held.lock().unwrap().take_if(|held| *held == operation).is_some();
+        *self.requests.lock().unwrap().entry(operation).or_default() += 1;
+        is_held
     }
 }

@@ -23,6 +23,8 @@ const ENDPOINT_REGION: &str = "us-east-1";
 pub(crate) const APPEND_ELEMENTS_MAX: usize = 64;
 /// Most bytes of elements in one append.
 pub(crate) const APPEND_BYTES_MAX: usize = 300_000;
+/// Most bytes of elements in one chunk, unless its one element is larger: an item is at most 400 KB.
+pub(crate) const CHUNK_BYTES_MAX: usize = 300_000;
 /// Entries over this get a body (L4).
 pub(crate) const INLINE_BYTES_MAX: usize = 256;
 /// Bytes of a body in one item: below DynamoDB's 400 KB, keys included.

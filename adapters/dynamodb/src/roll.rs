@@ -3,10 +3,11 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
 use sluice_store::StoreResult;
 
 use crate::classify::Effect;
-use crate::config::RollLimits;
+use crate::config::{CHUNK_BYTES_MAX, RollLimits};
 use crate::head::Head;
 use crate::layout;
 use crate::table::LogTable;
@@ -31,7 +32,7 @@ impl LogTable {
     /// # Errors
     /// Those of any write; the log is as good as before.
     pub(crate) async fn roll(&self, head: &Head) -> StoreResult<()> {
-        let count = head.elements.len().min(self.limits.elements);
+        let count = chunk_len(head, self.limits.elements);
         if count == 0 {
             return Ok(());
         }
@@ -51,7 +52,7 @@ impl LogTable {
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(#n) OR #n <> :m OR #n = :m")
+            .condition_expression("attribute_not_exists(#n) OR #n < :m")
             .expression_attribute_names("#n", layout::COUNT)
             .expression_attribute_values(":m", layout::number(count as u64));
         match request.send().await {
@@ -89,10 +90,20 @@ impl LogTable {
     }
 }
 
+/// How many of the head's elements the next chunk takes: as many as allowed, and as fit into an item.
+fn chunk_len(head: &Head, elements_max: usize) -> usize {
+    let mut bytes = 0usize;
+    let fits = |element: &&Bytes| {
+        bytes = bytes.saturating_add(element.len() + 1);
+        bytes <= CHUNK_BYTES_MAX
+    };
+    let fitting = head.elements.iter().take_while(fits).count();
+    fitting.max(1).min(elements_max).min(head.elements.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use sluice_store::{Incarnation, LogPosition};
 
     fn head(elements: usize, element_bytes: usize) -> Head {
@@ -121,5 +132,14 @@ mod tests {
         let limits = RollLimits { head_bytes: 100_000, head_bytes_hard: 200_000, elements: 8 };
         let calls: Vec<usize> = (1..=17).filter(|n| limits.calls_for_roll(&head(*n, 4), 1, 4)).collect();
         assert_eq!(calls, [8, 16, 17]);
+    }
+
+    #[test]
+    fn l5_a_chunk_is_at_most_256_elements_and_fits_into_an_item() {
+        let cases = [(0, 1, 0), (3, 10, 3), (300, 10, 256), (50, 35_000, 8), (2, 350_000, 1)];
+        for (elements, element_bytes, expected) in cases {
+            assert_eq!(chunk_len(&head(elements, element_bytes), 256), expected, "{elements} of {element_bytes} bytes");
+        }
+        assert_eq!(chunk_len(&head(9, 10), 5), 5, "or as the limits say");
     }
 }
