@@ -1,1 +1,23 @@
-//! Support for the suites of this folder.
+//! Support for the suites of this folder: processes, replicas, clients, records.
+//!
+//! Promises: whatever a test starts here ends with it, also when it panics; nothing listens anywhere but on 127.0.0.1;
+//! what a machine lacks is a failure in CI and a counted skip elsewhere. Never: asserts anything about the gateway.
+//! Called by the suites of `tests/` and by `tests/librdkafka`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+pub mod batches;
+pub mod emulator;
+pub mod process;
+pub mod python;
+pub mod raw;
+pub mod replicas;
+pub mod skip;
+pub mod workload;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}

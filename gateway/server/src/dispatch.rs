@@ -95,14 +95,14 @@ impl ApiDispatch {
         let is_served = row.since_level <= table::FIRST_LEVEL || row.since_level <= self.service.engine.feature_level();
         is_served.then_some((index, row))
     }
+}
 
-    /// Records outlive their request in the cache: a small Produce leaves the read buffer that it shares with others.
-    fn unshare(&self, row: &Row, frame: Bytes) -> Bytes {
-        if row.key == ApiKey::Produce && frame.len() <= self.service.limits.produce_bytes_copied {
-            return Bytes::copy_from_slice(&frame);
-        }
-        frame
+/// Records outlive their request in the cache: a small Produce leaves the read buffer that it shares with others.
+fn unshare(key: ApiKey, frame: Bytes, limits: &Limits) -> Bytes {
+    if key == ApiKey::Produce && frame.len() <= limits.produce_bytes_copied {
+        return Bytes::copy_from_slice(&frame);
     }
+    frame
 }
 
 impl Dispatch for ApiDispatch {
@@ -123,7 +123,7 @@ impl Dispatch for ApiDispatch {
             row,
             version,
             correlation_id,
-            frame: self.unshare(row, frame),
+            frame: unshare(row.key, frame, &self.service.limits),
         };
         // I-08.
         let stage = match (row.answers(version), row.key) {
@@ -134,5 +134,24 @@ impl Dispatch for ApiDispatch {
             }
         };
         Ok(Started { api, version, stage })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_small_produces_leave_the_shared_buffer() {
+        let limits = Limits { produce_bytes_copied: 100, ..Limits::default() };
+        let is_copied = |key, len| {
+            let frame = Bytes::from(vec![1; len]);
+            let unshared = unshare(key, frame.clone(), &limits);
+            assert_eq!(unshared, frame);
+            unshared.as_ptr() != frame.as_ptr()
+        };
+        assert!(is_copied(ApiKey::Produce, 100));
+        assert!(!is_copied(ApiKey::Produce, 101));
+        assert!(!is_copied(ApiKey::Fetch, 100));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn serve_listener(
             Some(_) = connections.join_next() => {}
             accepted = accept(&mut *listener, &shared, &permits) => {
                 // A pattern in the branch would switch it off after a failure, and nothing would be accepted any more.
-                let Some((accepted, permit)) = accepted else { loop { tokio::time::sleep(std::time::Duration::from_secs(1000)).await; } };
+                let Some((accepted, permit)) = accepted else { continue };
                 let caller = Arc::new(Caller::new(Arc::clone(&advertised)));
                 connections.spawn(serve(accepted, Arc::clone(&shared), caller, permit));
             }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sluice_metadata::{BatchVerdict, Command, Entry, SessionId};
+use sluice_metadata::{BatchVerdict, Command, Entry, PartitionKey, SessionId};
 use sluice_store::{Appended, Sealed, Staged, StoreErrorKind, StoreResult};
 use tokio::time::Instant;
 
@@ -318,16 +318,21 @@ impl LogTask {
         self.drafts.push_back(Draft::Command { command, waiter });
     }
 
-    /// A planted defect (see [`crate::Defects`]): tells the producers before the entry is in the log, let alone applied.
+    /// A planted defect (see [`crate::Defects`]): tells the producers before the entry is in the log, let alone applied,
+    /// and guesses their offsets from what is known so far.
     fn plant_ack_before_apply(&mut self, index: usize) {
         if !self.parts.defects.ack_before_apply {
             return;
         }
         let Some(entry) = self.sealed.get_mut(index) else { return };
-        for draft in entry.drafts.drain(..) {
-            if let Draft::Produce(draft) = draft {
-                for batch in draft.runs.into_iter().flat_map(|run| run.batches) {
-                    batch.waiter.resolve(Ok(BatchVerdict::Accepted { base_offset: 0 }));
+        for draft in &mut entry.drafts {
+            let Draft::Produce(draft) = draft else { continue };
+            for run in std::mem::take(&mut draft.runs) {
+                let key = PartitionKey { topic_id: run.topic_id, partition: run.partition };
+                let mut base_offset = self.state.partition(&key).map_or(0, |partition| partition.high_watermark());
+                for batch in run.batches {
+                    batch.waiter.resolve(Ok(BatchVerdict::Accepted { base_offset }));
+                    base_offset = base_offset.saturating_add(i64::from(batch.batch.records));
                 }
             }
         }

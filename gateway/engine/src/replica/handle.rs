@@ -1,6 +1,6 @@
 //! What the rest of the engine holds of the replica: the published State, and a way to ask the log task for more.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,8 +47,6 @@ pub(crate) struct Shared {
     pub(crate) served: AtomicBool,
     /// Told when somebody begins to wait or is served from an old State.
     pub(crate) interest: Notify,
-    /// Barriers under way, for the metrics.
-    pub(crate) barriers: AtomicUsize,
     readiness: Mutex<Readiness>,
     /// Told whenever `readiness` may have changed.
     changed: Notify,
@@ -64,7 +62,6 @@ impl Shared {
             origin: now,
             served: AtomicBool::new(false),
             interest: Notify::new(),
-            barriers: AtomicUsize::new(0),
             readiness: Mutex::new(Readiness::Unavailable("the log is being replayed".into())),
             changed: Notify::new(),
         }
@@ -190,8 +187,11 @@ impl Replica {
     /// Appends a command and waits for its outcome until `deadline`.
     pub(crate) async fn propose(&self, command: Command, deadline: Instant) -> EngineResult<Outcome> {
         let (waiter, mut pending) = waiter();
-        if let Err(draft) = self.submit(Draft::Command { command, waiter }).await {
-            draft.fail(&gone());
+        // The queue stays full while the log takes nothing: its room is waited for as long as for the outcome, no longer.
+        match tokio::time::timeout_at(deadline, self.requests.reserve()).await {
+            Ok(Ok(room)) => room.send(LogRequest::Append(Draft::Command { command, waiter })),
+            Ok(Err(_)) => return Err(gone()),
+            Err(_) => return Err(EngineError::DidNotHappen("the log's queue was full for too long".into())),
         }
         tokio::select! {
             biased;
@@ -204,18 +204,15 @@ impl Replica {
     pub(crate) async fn barrier(&self) -> EngineResult<()> {
         let (sender, receiver) = oneshot::channel();
         self.shared.served.store(true, Ordering::Release);
-        self.shared.barriers.fetch_add(1, Ordering::Relaxed);
-        let asked = self.requests.send(LogRequest::Barrier(sender)).await;
-        let answer = match asked {
-            Ok(()) => tokio::time::timeout(self.parts.limits.stale_stop, receiver).await,
-            Err(_) => Ok(Ok(Err(stopped()))),
+        // Room in the queue counts as well: it stays full while the log takes nothing.
+        let answered = async {
+            match self.requests.send(LogRequest::Barrier(sender)).await {
+                Ok(()) => receiver.await.unwrap_or_else(|_| Err(stopped())),
+                Err(_) => Err(stopped()),
+            }
         };
-        self.shared.barriers.fetch_sub(1, Ordering::Relaxed);
-        match answer {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(stopped()),
-            Err(_) => Err(EngineError::NotFresh("no answer from the log in time".into())),
-        }
+        let in_time = tokio::time::timeout(self.parts.limits.stale_stop, answered).await;
+        in_time.unwrap_or_else(|_| Err(EngineError::NotFresh("no answer from the log in time".into())))
     }
 
     /// Makes sure that State was refreshed lately (T4); beyond the stale limit nothing is answered from it (T6).

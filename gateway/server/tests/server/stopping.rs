@@ -105,9 +105,7 @@ async fn a_listener_on_every_address_needs_an_advertised_one() {
 
 #[tokio::test]
 async fn the_bound_address_is_advertised_by_default_over_tcp() {
-    tokio::time::pause();
     let engine = gateway().await.engine;
-    tokio::time::resume();
     let acceptor = TcpAcceptor::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let listeners =
         Listeners { kafka: vec![KafkaListener { listener: Box::new(acceptor), advertised: None }], http: None };

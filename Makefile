@@ -1,0 +1,49 @@
+# The only entry point: `make` alone lists the targets. Each one can be repeated.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run test rules conformance lint fmt bench-quick clean-cache
+
+# Flags for `make run`, as in: make run ARGS='--listen 127.0.0.1:9192'
+ARGS ?=
+# Arguments for cargo test, as in: make test TESTS='-p sluice-metadata'. By default all of it.
+TESTS ?= --workspace
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and start `sluice serve` on the embedded store in ./data (Kafka on 127.0.0.1:9092)
+	cargo run -p sluice -- serve $(ARGS)
+
+setup: ## Install what the tests need: pinned Python clients and the store emulator, outside the clone
+	@scripts/setup clients emulator
+
+test: setup ## Pass every test, then list which tests hold which rule
+	@mkdir -p target && rm -f target/skips
+	SLUICE_SKIPS=$(CURDIR)/target/skips cargo test $(TESTS)
+	@scripts/rules
+	@if [ -s target/skips ]; then echo "skipped: $$(wc -l < target/skips) (for want of something that make setup could not install):"; sort target/skips | uniq -c; else echo "skipped: 0"; fi
+
+rules: ## List which tests hold which design rule; fail when one has none
+	@scripts/rules
+
+conformance: setup ## kcat, the store's contents, and the long runs of a million records (about five minutes)
+	@scripts/setup kcat
+	cargo test --workspace --no-run
+	@tests/conformance/run
+
+lint: ## Formatting, clippy with warnings as errors, licences and sources of dependencies, tidiness
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@scripts/deny
+	@scripts/tidy
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+bench-quick: ## Print the speed and size numbers (release build, a few minutes)
+	cargo build --release -p sluice -p sluice-benches
+	$${CARGO_TARGET_DIR:-target}/release/sluice-bench quick
+
+clean-cache: ## Remove what `make setup` installed
+	@scripts/setup remove

@@ -1,0 +1,116 @@
+//! `sluice-bench`: what a gateway costs in CPU and memory (design section 17).
+//!
+//! Promises: judges the real binary from outside, over TCP, by the CPU time of its process; every cell also checks that
+//! what was read is what was written, and fails if not. Exit code 0 says that the numbers are valid, not that they are
+//! good: no time is asserted, targets stand beside the results. Never: leaves a server running, or uses the network.
+//! Run by `make bench-quick`.
+
+mod batches;
+mod cells;
+mod client;
+mod consume;
+mod cores;
+mod measure;
+mod process;
+mod produce;
+mod report;
+mod server;
+mod topic;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::cells::{Cell, Plan};
+use crate::cores::Cores;
+use crate::report::Report;
+use crate::server::{Launcher, Server};
+
+#[derive(Debug, Parser)]
+#[command(name = "sluice-bench", about = "Measures what a gateway costs in CPU and memory")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every cell three times, over the memory store: about a minute, and under four on a busy machine.
+    Quick(QuickArgs),
+}
+
+#[derive(Debug, Args)]
+struct QuickArgs {
+    /// The gateway to start; by default the `sluice` that lies beside this program.
+    #[arg(long, value_name = "FILE", conflicts_with = "bootstrap")]
+    server: Option<PathBuf>,
+    /// Measures the broker that listens here instead, which runs already; start and idle memory are left out.
+    #[arg(long, value_name = "HOST:PORT", requires = "pid")]
+    bootstrap: Option<SocketAddr>,
+    /// The process of that broker, on this machine.
+    #[arg(long, requires = "bootstrap")]
+    pid: Option<u32>,
+    /// Runs only the cells whose name contains this; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Divides the amount of data and of requests, for a first look or under a profiler.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    divide: u32,
+    /// Writes the results here as JSON as well.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let Command::Quick(args) = Cli::parse().command;
+    match run_quick(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_quick(args: &QuickArgs) -> anyhow::Result<()> {
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(text.as_str()));
+    let cells: Vec<Cell> = Cell::ALL.into_iter().filter(|cell| wanted(&cell.name())).collect();
+    let cores = Cores::take().context("cannot pin the generator to a core")?;
+    let mut report = Report::new(&cores, args.divide);
+    let plan = Plan { divide: args.divide };
+    match (args.bootstrap, args.pid) {
+        (Some(addr), Some(pid)) => {
+            let server = Server::running(addr, pid);
+            cells::run_all(&cells, plan, &mut report, &mut || Ok(server.clone()))?;
+        }
+        _ => {
+            let launcher = Launcher::new(find_binary(args.server.as_deref())?, &cores);
+            if wanted(cells::START) {
+                report.add_start(&cells::measure_start(&launcher)?);
+            }
+            cells::run_all(&cells, plan, &mut report, &mut || launcher.launch())?;
+        }
+    }
+    print!("{}", report.summary());
+    if let Some(path) = &args.json {
+        std::fs::write(path, report.to_json()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn find_binary(given: Option<&std::path::Path>) -> anyhow::Result<PathBuf> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe().context("cannot tell where this program is")?.with_file_name("sluice"),
+    };
+    if !path.is_file() {
+        bail!(
+            "there is no gateway at {}: build it with `cargo build --release`, or name it with --server",
+            path.display()
+        );
+    }
+    Ok(path)
+}
