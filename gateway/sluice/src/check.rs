@@ -124,7 +124,7 @@ async fn check_objects(name: &str, objects: &dyn ObjectStore, report: &mut Repor
         Ok(false) => {
             report.fail(name, "an object that was written is not listed, or reads differently: use another store")
         }
-        Err(error) => report.fail(name, &format!("{error}: permit what docs/operations.md lists")),
+        Err(error) => report.fail(name, &format!("{error}: permit what docs/configuration.md lists")),
     }
 }
 

@@ -156,3 +156,90 @@ impl Drop for Gateway {
         self.engine.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sluice_protocol::messages::fetch::{FetchPartition, FetchTopic};
+    use sluice_protocol::messages::produce::{PartitionProduceData, TopicProduceData};
+    use sluice_protocol::messages::{FetchRequest, ProduceRequest};
+    use sluice_protocol::{Bytes, Request, decode_response, encode_request};
+    use sluice_runtime::{OsEntropy, SystemClock};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::stores::{StoreConfig, open_stores};
+
+    async fn call<R: Request>(gateway: &Gateway, version: i16, request: &R) -> R::Response {
+        let mut stream = TcpStream::connect(gateway.kafka_addr().unwrap()).await.unwrap();
+        stream.write_all(&encode_request(1, None, version, request).unwrap().to_bytes()).await.unwrap();
+        let mut answer = vec![0; usize::try_from(stream.read_i32().await.unwrap()).unwrap()];
+        stream.read_exact(&mut answer).await.unwrap();
+        decode_response::<R>(&Bytes::from(answer), version).unwrap().1
+    }
+
+    async fn produce(gateway: &Gateway, value: &[u8]) -> i64 {
+        let mut batch = sluice_records::BatchBuilder::new();
+        batch.push(1, None, Some(value), &[]);
+        let partition = PartitionProduceData { index: 0, records: Some(batch.build().unwrap()) };
+        let topic = TopicProduceData { name: "t".into(), partition_data: vec![partition], ..Default::default() };
+        let request = ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data: vec![topic], ..Default::default() };
+        let partition = &call(gateway, 9, &request).await.responses[0].partition_responses[0];
+        assert_eq!(i16::from(partition.error_code), 0);
+        partition.base_offset
+    }
+
+    async fn fetch(gateway: &Gateway, offset: i64) -> Vec<u8> {
+        let partition = FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 20, ..Default::default() };
+        let topic = FetchTopic { topic: "t".into(), partitions: vec![partition], ..Default::default() };
+        let request = FetchRequest { max_wait_ms: 10_000, min_bytes: 1, topics: vec![topic], ..Default::default() };
+        let partition = &call(gateway, 12, &request).await.responses[0].partitions[0];
+        assert_eq!(i16::from(partition.error_code), 0);
+        partition.records.as_ref().map(|records| records.to_bytes().to_vec()).unwrap_or_default()
+    }
+
+    async fn two_over(store: &StoreConfig) -> [Gateway; 2] {
+        let stores = open_stores(store, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let start = async || {
+            let kafka = TcpAcceptor::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            start_gateway(&stores, GatewayConfig::default(), Listeners::tcp(kafka, None)).await.unwrap()
+        };
+        [start().await, start().await]
+    }
+
+    fn holds(found: &[u8], wanted: &[u8]) -> bool {
+        found.windows(wanted.len()).any(|part| part == wanted)
+    }
+
+    /// Holds: I-06, I-02
+    #[tokio::test]
+    async fn any_gateway_of_a_process_serves_what_another_one_took() {
+        let dir = tempfile::tempdir().unwrap();
+        for store in [StoreConfig::Memory, StoreConfig::Disk { dir: dir.path().join("data"), create: true }] {
+            let [a, b] = two_over(&store).await;
+            assert_ne!(a.kafka_addr(), b.kafka_addr());
+            assert_eq!(a.engine().cluster_id(), b.engine().cluster_id());
+            assert_eq!(produce(&a, b"first").await, 0);
+            assert_eq!(produce(&b, b"second").await, 1);
+            for gateway in [&a, &b] {
+                assert!(holds(&fetch(gateway, 0).await, b"first"), "{store:?}");
+                assert!(holds(&fetch(gateway, 1).await, b"second"), "{store:?}");
+            }
+            // One leaves, in order or not; the other one goes on.
+            drop(a);
+            assert_eq!(produce(&b, b"third").await, 2);
+            b.shutdown().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_without_an_address_needs_an_advertised_one() {
+        let stores = open_stores(&StoreConfig::Memory, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let (listener, _connector) = sluice_runtime::memory_listener(1_024);
+        let listeners = Listeners { kafka: Box::new(listener), http: None };
+        let error = start_gateway(&stores, GatewayConfig::default(), listeners).await.err().unwrap();
+        assert!(error.to_string().contains("advertised"), "{error}");
+    }
+}

@@ -32,6 +32,7 @@ const EXIT_MUST_NOT_GO_ON: u8 = 3;
 const RUNTIME_STOP: Duration = Duration::from_millis(500);
 
 /// How a gateway came to its end.
+#[derive(Debug, PartialEq, Eq)]
 enum Ended {
     /// Stopped by a signal, everything done.
     Stopped,
@@ -80,10 +81,21 @@ fn serve(config: &Config, announcement: fn(&Gateway) -> String) -> ExitCode {
     let ended = start_logging(config.log_format, &config.log_level)
         .and_then(|()| start_runtime(config.worker_threads))
         .and_then(|runtime| {
-            let ended = runtime.block_on(serve_until_stopped(config, announcement));
+            let ended = runtime.block_on(async {
+                let opening = open_gateway(config);
+                serve_until_stopped(opening, |gateway| {
+                    log_ready(config, gateway);
+                    say(&announcement(gateway))
+                })
+                .await
+            });
             runtime.shutdown_timeout(RUNTIME_STOP);
             ended
         });
+    exit_code(ended)
+}
+
+fn exit_code(ended: anyhow::Result<Ended>) -> ExitCode {
     match ended {
         Ok(Ended::Stopped) => ExitCode::SUCCESS,
         Ok(Ended::MustNotGoOn(reason)) => fail(EXIT_MUST_NOT_GO_ON, &reason),
@@ -119,7 +131,10 @@ fn start_runtime(worker_threads: usize) -> anyhow::Result<Runtime> {
     builder.enable_all().build().context("cannot start threads")
 }
 
-async fn serve_until_stopped(config: &Config, announcement: fn(&Gateway) -> String) -> anyhow::Result<Ended> {
+async fn serve_until_stopped(
+    opening: impl Future<Output = anyhow::Result<Gateway>>,
+    announce: impl FnOnce(&Gateway) -> std::io::Result<()>,
+) -> anyhow::Result<Ended> {
     let mut signals = StopSignals::listen().context("cannot listen to signals")?;
     let gateway = tokio::select! {
         biased;
@@ -127,11 +142,10 @@ async fn serve_until_stopped(config: &Config, announcement: fn(&Gateway) -> Stri
             tracing::info!(signal = name, "stopped before it was ready");
             return Ok(Ended::Stopped);
         }
-        gateway = open_gateway(config) => gateway?,
+        gateway = opening => gateway?,
     };
-    log_ready(config, &gateway);
     // Whoever waits for this line and cannot get it would wait for ever.
-    say(&announcement(&gateway)).context("cannot say on stdout that the gateway is ready")?;
+    announce(&gateway).context("cannot say on stdout that the gateway is ready")?;
     let ended = tokio::select! {
         biased;
         reason = gateway.failed() => Ended::MustNotGoOn(reason),
@@ -190,4 +204,98 @@ fn fail(code: u8, reason: &dyn Display) -> ExitCode {
     // Nothing can be done about a closed stderr; the exit code still speaks.
     let _ = writeln!(std::io::stderr(), "error: {line}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use sluice_runtime::memory_listener;
+    use sluice_store::{
+        Appended, BodyRef, Consistency, Incarnation, LogCapabilities, LogPosition, MetadataLog, Sealed, Staged,
+        StoreError, StoreErrorKind, StoreResult, TailRead,
+    };
+
+    use super::*;
+    use crate::gateway::GatewayConfig;
+    use crate::stores::Stores;
+
+    /// A log that is damaged from some moment on.
+    #[derive(Debug)]
+    struct DamagedLater {
+        inner: Arc<dyn MetadataLog>,
+        damaged: Arc<AtomicBool>,
+    }
+
+    #[async_trait]
+    impl MetadataLog for DamagedLater {
+        fn incarnation(&self) -> Incarnation {
+            self.inner.incarnation()
+        }
+
+        async fn stage(&self, entry: &Sealed) -> StoreResult<Staged> {
+            self.inner.stage(entry).await
+        }
+
+        async fn append(&self, entries: &[Staged], known: LogPosition) -> StoreResult<Appended> {
+            self.inner.append(entries, known).await
+        }
+
+        async fn read(&self, known: LogPosition, consistency: Consistency) -> StoreResult<TailRead> {
+            if self.damaged.load(Ordering::SeqCst) {
+                return Err(StoreError::new(StoreErrorKind::Corrupt, "read log: a gap"));
+            }
+            self.inner.read(known, consistency).await
+        }
+
+        async fn read_body(&self, body: &BodyRef) -> StoreResult<Bytes> {
+            self.inner.read_body(body).await
+        }
+
+        fn capabilities(&self) -> LogCapabilities {
+            self.inner.capabilities()
+        }
+    }
+
+    /// Holds: L6 (a gap that no snapshot explains: stop)
+    #[tokio::test]
+    async fn a_gateway_that_must_not_go_on_ends_the_process_with_three() {
+        let opened = open_stores(&StoreConfig::Memory, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let damaged = Arc::new(AtomicBool::new(false));
+        let log = Arc::new(DamagedLater { inner: opened.log.clone(), damaged: damaged.clone() });
+        let stores = Stores { log, ..opened };
+        let (listener, connector) = memory_listener(1 << 16);
+        let opening = async {
+            let config = GatewayConfig { advertise: Some("h:1".parse().unwrap()), ..GatewayConfig::default() };
+            start_gateway(&stores, config, Listeners { kafka: Box::new(listener), http: None }).await
+        };
+        let announce = |gateway: &Gateway| {
+            damaged.store(true, Ordering::SeqCst);
+            // Makes the gateway read its log.
+            let engine = gateway.engine().clone();
+            tokio::spawn(async move { engine.barrier().await });
+            Ok(())
+        };
+        let ended = serve_until_stopped(opening, announce).await.unwrap();
+        assert!(matches!(&ended, Ended::MustNotGoOn(reason) if reason.contains("a gap")), "{ended:?}");
+        assert_eq!(exit_code(Ok(ended)), ExitCode::from(3));
+        // It no longer serves: whoever still gets through meets the end of the stream.
+        if let Ok(mut stream) = connector.connect().await {
+            assert_eq!(tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await.unwrap_or(0), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_to_tell_is_a_failure_not_a_silent_gateway() {
+        let stores = open_stores(&StoreConfig::Memory, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let opening = async {
+            let kafka = bind("listen", "127.0.0.1:0".parse().unwrap()).await?;
+            start_gateway(&stores, GatewayConfig::default(), Listeners::tcp(kafka, None)).await
+        };
+        let closed = |_: &Gateway| Err(std::io::ErrorKind::BrokenPipe.into());
+        let error = serve_until_stopped(opening, closed).await.unwrap_err();
+        assert!(error.to_string().contains("stdout"), "{error}");
+    }
 }

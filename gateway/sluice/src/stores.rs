@@ -216,7 +216,7 @@ impl Service<'_> {
     fn explain(&self, error: &StoreError) -> anyhow::Error {
         let advice = match (error.kind(), self.endpoint) {
             (StoreErrorKind::Denied, _) => {
-                "check the AWS credentials, and that they permit what docs/operations.md lists"
+                "check the AWS credentials, and that they permit what docs/configuration.md lists"
             }
             (kind, Some(_)) if kind.is_retriable() => "check --aws-endpoint, and that this machine can reach it",
             (kind, None) if kind.is_retriable() => {

@@ -33,10 +33,22 @@ These are given on the command line only, `--config` also by the environment:
   serves HTTP on 127.0.0.1:9080.
 * An address that other machines can reach needs `--insecure`, because there is no authentication yet. 0.0.0.0 and [::]
   also need `--advertise`.
-* The aws store creates nothing unless `--create` is given. `sluice check` never creates anything.
+* The aws store creates nothing unless `--create` is given. `sluice check` makes no bucket, table or directory; it writes one
+  small object and deletes it again.
 * A `--prefix` or `--tables` that another fleet uses makes this gateway part of that fleet.
 
-A file for a gateway behind a load balancer:
+## What AWS must permit
+
+| on | actions | |
+|-|-|-|
+| the bucket | `s3:ListBucket` | also what `sluice check` and the start ask for |
+| its objects under the prefix | `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` | |
+| the table `<tables>-metadata` | `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem`, `dynamodb:Query` | |
+| both, for `--create` only | `s3:CreateBucket`, `dynamodb:CreateTable`, `dynamodb:DescribeTable` | |
+
+## A file
+
+For a gateway behind a load balancer:
 
 ```toml
 listen = \"0.0.0.0:9092\"

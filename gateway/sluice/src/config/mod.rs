@@ -33,8 +33,8 @@ const MESSAGE_BYTES: std::ops::RangeInclusive<u64> = 1_024..=64 << 20;
 const CACHE_BYTES_MIN: u64 = 1 << 20;
 /// Longest `linger-ms`: a third of the 30 s in which a client gives a request up.
 const LINGER_MS_MAX: u64 = 10_000;
-/// Longest `drain-delay-ms`: leaves 10 of the 25 s of a graceful stop to the work itself.
-const DRAIN_DELAY_MS_MAX: u64 = 15_000;
+/// Longest `drain-delay-ms`: leaves more than half of the 25 s of a graceful stop to the work itself.
+const DRAIN_DELAY_MS_MAX: u64 = 10_000;
 /// Most worker threads.
 const WORKER_THREADS_MAX: usize = 1_024;
 /// A configuration file over this is not one.
@@ -377,7 +377,7 @@ mod tests {
             ("message-max-bytes = 10", "message-max-bytes is 10"),
             ("linger-ms = 60000", "linger-ms is 60000"),
             ("cache-bytes = 1", "cache-bytes is 1"),
-            ("drain-delay-ms = 16000", "drain-delay-ms is 16000"),
+            ("drain-delay-ms = 11000", "drain-delay-ms is 11000"),
             ("worker-threads = 5000", "worker-threads is 5000"),
             ("log-level = \"a=b=c\"", "log-level is"),
             ("store = \"aws\"", "--bucket"),

@@ -149,7 +149,7 @@ settings! {
     cache_bytes: u64 = "cache-bytes", "SLUICE_CACHE_BYTES", "BYTES", Some("268435456"),
         "Memory for segments that were written or read lately, at least 1048576.";
     drain_delay_ms: u64 = "drain-delay-ms", "SLUICE_DRAIN_DELAY_MS", "MS", Some("0"),
-        "How long SIGTERM keeps serving while `/readyz` already says no, so that a load balancer can take this gateway out: at most 15000.";
+        "How long SIGTERM keeps serving while `/readyz` already says no, so that a load balancer can take this gateway out: at most 10000.";
     worker_threads: usize = "worker-threads", "SLUICE_WORKER_THREADS", "N", Some("0"),
         "Threads that serve requests, at most 1024; 0 takes one per core the process may run on.";
     log_format: LogFormat = "log-format", "SLUICE_LOG_FORMAT", "text|json", Some("text"),

@@ -42,11 +42,8 @@ impl Client {
     }
 
     pub fn api_versions(&mut self) -> ApiVersionsResponse {
-        let request = ApiVersionsRequest {
-            client_software_name: "cli-test".into(),
-            client_software_version: "1".into(),
-            ..ApiVersionsRequest::default()
-        };
+        let request =
+            ApiVersionsRequest { client_software_name: "cli-test".into(), client_software_version: "1".into() };
         self.call(3, &request)
     }
 

@@ -141,7 +141,7 @@ fn a_second_signal_does_not_wait_for_the_first() {
         "--http",
         "127.0.0.1:0",
         "--drain-delay-ms",
-        "15000",
+        "10000",
     ]);
     let (_, http) = sluice.ready();
     sluice.signal("TERM");
