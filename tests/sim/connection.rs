@@ -69,12 +69,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for its answer.
-    pub async fn request<R: Request>(
-        &mut self,
-        version: i16,
-        body: &R,
-        within: Duration,
-    ) -> Result<R::Response, Lost> {
+    pub async fn request<R: Request>(&mut self, version: i16, body: &R, within: Duration) -> Result<R::Response, Lost> {
         self.send(version, body).await?;
         self.receive::<R>(version, within).await
     }

@@ -87,7 +87,9 @@ async fn write_everywhere(world: &World, slot: usize) -> Result<(), Lost> {
         if block.error_code == ErrorCode::NONE {
             world.ledger.settle(batch, attempt, Outcome::Acked(block.base_offset));
         } else {
-            world.journal.violation(WHO, format_args!("nothing is wrong any more, and g{slot} says {}", block.error_code));
+            world
+                .journal
+                .violation(WHO, format_args!("nothing is wrong any more, and g{slot} says {}", block.error_code));
         }
     }
     Ok(())

@@ -29,6 +29,25 @@ pub const SLOTS: usize = 2;
 /// Longest that a gateway may take to start, faults included.
 const START_MAX: Duration = Duration::from_secs(30);
 
+/// What the journal calls the faults of the log …
+const LOG_FAULTS: [&str; 6] = [
+    "log: refused",
+    "log: lost answers",
+    "log: lost requests",
+    "log: late effects",
+    "log: tails unread",
+    "log: delayed",
+];
+/// … and of the object store, which has no tails.
+const OBJECT_FAULTS: [&str; 6] = [
+    "objects: refused",
+    "objects: lost answers",
+    "objects: lost requests",
+    "objects: late effects",
+    "objects: tails unread",
+    "objects: delayed",
+];
+
 /// The gateways and what they share.
 pub struct Fleet {
     pub journal: Arc<Journal>,
@@ -233,19 +252,11 @@ impl Fleet {
     }
 
     fn count_faults(&self, [log, objects]: &[Arc<FaultControl>; 2]) {
-        let count = |names: [&'static str; 6], counts: FaultCounts| {
+        for (names, counts) in [(LOG_FAULTS, log.counts()), (OBJECT_FAULTS, objects.counts())] {
             let FaultCounts { refused, lost_answers, lost_requests, late_effects, tails_unread, delayed } = counts;
             let each = [refused, lost_answers, lost_requests, late_effects, tails_unread, delayed];
             names.into_iter().zip(each).for_each(|(name, more)| self.journal.count_many(name, more));
-        };
-        let log_names = ["log: refused", "log: lost answers", "log: lost requests", "log: late effects"];
-        let [a, b, c, d] = log_names;
-        count([a, b, c, d, "log: tails unread", "log: delayed"], log.counts());
-        let object_names = ["objects: refused", "objects: lost answers", "objects: lost requests"];
-        let [a, b, c] = object_names;
-        let rest = ["objects: late effects", "objects: tails unread", "objects: delayed"];
-        let [d, e, f] = rest;
-        count([a, b, c, d, e, f], objects.counts());
+        }
     }
 
     /// Puts every gateway to its end.

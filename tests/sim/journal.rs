@@ -62,7 +62,9 @@ impl Journal {
 
     /// So many more of these.
     pub fn count_many(&self, what: &'static str, more: u64) {
-        *self.pages().stats.entry(what).or_default() += more;
+        if more > 0 {
+            *self.pages().stats.entry(what).or_default() += more;
+        }
     }
 
     /// All of it so far.

@@ -130,8 +130,7 @@ impl Ledger {
     pub fn judge(&self, log: &Log) -> Vec<String> {
         let pages = self.pages();
         let found = Found::of(log);
-        let mut wrong: Vec<String> =
-            pages.batches.iter().flat_map(|batch| judge_batch(batch, &found)).collect();
+        let mut wrong: Vec<String> = pages.batches.iter().flat_map(|batch| judge_batch(batch, &found)).collect();
         wrong.extend(judge_strangers(&pages.batches, log));
         wrong.extend(judge_identities(&pages.batches, &found));
         wrong.extend(judge_connections(&pages.batches, &found));
@@ -231,7 +230,9 @@ fn judge_identities(batches: &[Batch], found: &Found<'_>) -> Vec<String> {
 /// What was sent on one connection to one place stands in the order of sending, as far as it is known which sending stands
 /// where.
 fn judge_connections(batches: &[Batch], found: &Found<'_>) -> Vec<String> {
-    let mut sent: BTreeMap<(u64, Place), BTreeMap<u64, (i64, &str)>> = BTreeMap::new();
+    /// Offset and name, in the order of sending.
+    type Order<'a> = BTreeMap<u64, (i64, &'a str)>;
+    let mut sent: BTreeMap<(u64, Place), Order<'_>> = BTreeMap::new();
     for batch in batches.iter().filter(|batch| batch.identity.is_none()) {
         for attempt in &batch.attempts {
             let offset = match (attempt.outcome, found.offsets(batch).as_slice(), batch.attempts.len()) {

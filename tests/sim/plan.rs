@@ -122,11 +122,8 @@ pub fn draw_outage(e: &dyn Entropy) -> Faults {
         delay_max: Duration::from_millis(1_500),
         ..OperationFaults::default()
     };
-    let slow = OperationFaults {
-        delayed_per_mille: 900,
-        delay_max: Duration::from_secs(6),
-        ..OperationFaults::default()
-    };
+    let slow =
+        OperationFaults { delayed_per_mille: 900, delay_max: Duration::from_secs(6), ..OperationFaults::default() };
     let what = one_of(e, &[refused, unheard, late, slow]);
     let none = Faults::default();
     match between(e, 0, 8) {

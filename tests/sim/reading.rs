@@ -99,7 +99,9 @@ impl<'a> Reader<'a> {
             let least = self.acked_before.get(place).copied().filter(|_| got.code.is_none());
             if least.is_some_and(|least| got.high_watermark < least) {
                 let found = got.high_watermark;
-                self.violation(format_args!("T5: {place:?} ends at {found} and {least:?} were acked before its connection"));
+                self.violation(format_args!(
+                    "T5: {place:?} ends at {found} and {least:?} were acked before its connection"
+                ));
             }
             all.insert(*place, got);
         }
