@@ -17,7 +17,7 @@ const PARTITIONS: u64 = 3;
 /// Writes through the first gateway and reads through the last one.
 fn write_and_read(store: Store, gateways: usize, compression: &str, isolation: &str) {
     let Some(python) = Python::find() else { return };
-    let place = Place::start(store, gateways);
+    let Some(place) = Place::start(store, gateways) else { return };
     let (records, partitions) = (RECORDS.to_string(), PARTITIONS.to_string());
     let (first, last) = (place.first(), place.last());
     let shared = ["--topic", "python", "--records", &records, "--partitions", &partitions];

@@ -172,23 +172,15 @@ fn use_version(client: &mut RawClient, api: &ApiVersion, version: i16, topic_id:
             assert_eq!(client.request(version, &request).topics[0].error_code, none, "Metadata {version}");
         }
         10 => {
-            let mut request = FindCoordinatorRequest::default();
-            request.key = KString::from("g");
-            request.coordinator_keys = if version >= 4 { vec![KString::from("g")] } else { Vec::new() };
-            if version >= 4 {
-                request.key = KString::default();
-            }
+            let (one, several) = if version < 4 { ("g", Vec::new()) } else { ("", vec![KString::from("g")]) };
+            let request =
+                FindCoordinatorRequest { key: KString::from(one), coordinator_keys: several, ..Default::default() };
             let answer = client.request(version, &request);
             let code = if version >= 4 { answer.coordinators[0].error_code } else { answer.error_code };
             assert_eq!(code, ErrorCode::COORDINATOR_NOT_AVAILABLE, "FindCoordinator {version}: until there are groups");
         }
         18 => {
-            let request = ApiVersionsRequest {
-                client_software_name: KString::from("raw"),
-                client_software_version: KString::from("1"),
-                ..ApiVersionsRequest::default()
-            };
-            let request = if version < 3 { ApiVersionsRequest::default() } else { request };
+            let request = if version < 3 { ApiVersionsRequest::default() } else { named_api_versions() };
             assert_eq!(client.request(version, &request).error_code, none, "ApiVersions {version}");
         }
         19 => {
@@ -274,11 +266,7 @@ fn issue_7_an_unknown_version_of_api_versions_is_told_which_ones_there_are() {
 }
 
 fn named_api_versions() -> ApiVersionsRequest {
-    ApiVersionsRequest {
-        client_software_name: KString::from("raw"),
-        client_software_version: KString::from("1.0"),
-        ..ApiVersionsRequest::default()
-    }
+    ApiVersionsRequest { client_software_name: KString::from("raw"), client_software_version: KString::from("1.0") }
 }
 
 #[test]

@@ -349,7 +349,6 @@ fn one_byte_at_a_time_is_a_request_like_any_other() {
         &ApiVersionsRequest {
             client_software_name: KString::from("slow"),
             client_software_version: KString::from("1"),
-            ..ApiVersionsRequest::default()
         },
     ) {
         client.write(&[byte]).unwrap();

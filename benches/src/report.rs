@@ -11,7 +11,7 @@ const START_MS_TARGET: f64 = 100.0;
 const IDLE_MB_TARGET: f64 = 30.0;
 /// What stands above the columns; the widths are those of a row.
 const HEADING: &str =
-    "cell                        CPU-s/GB target          MB/s requests  µs/req system server client RSS MB  runs";
+    "cell                         CPU-s/GB target          MB/s requests  µs/req system server client RSS MB  runs";
 /// Version of the JSON's layout.
 const FORMAT: u32 = 1;
 
@@ -81,8 +81,16 @@ impl Report {
         println!(
             "each cell is the median of {RUNS} runs by CPU time, each on a fresh server; at the right all of them"
         );
-        println!("\n{HEADING}");
         Self { rows: Vec::new(), start: None, divide, is_pinned }
+    }
+
+    /// Prints the heading of the table, below a word on the run that warmed the machine up, if there was one.
+    pub(crate) fn begin(&self, warm_up: Option<&Measured>) {
+        if let Some(run) = warm_up {
+            let cost = ratio(run.cpu.total.as_secs_f64(), to_f64(run.tally.value_bytes) / 1e9);
+            println!("a produce before all others, not counted, took {cost:.2} CPU-s/GB");
+        }
+        println!("\n{HEADING}");
     }
 
     /// Takes the runs of a cell and prints its line.
@@ -143,7 +151,7 @@ impl Row {
         let value_bytes = to_f64(measured.tally.value_bytes);
         let requests = to_f64(measured.tally.requests);
         let (cpu, wall) = (measured.cpu.total.as_secs_f64(), measured.wall.as_secs_f64());
-        let is_about_bytes = !matches!(cell, Cell::Small { .. } | Cell::EmptyFetch { .. });
+        let is_about_bytes = cell.is_about_bytes();
         let cost_of = |run: &Measured| {
             let cpu = run.cpu.total.as_secs_f64();
             let (per_gb, per_request) = (to_f64(run.tally.value_bytes) / 1e9, to_f64(run.tally.requests) / 1e6);
@@ -205,7 +213,7 @@ impl std::fmt::Display for Row {
         };
         write!(
             f,
-            "{:<27} {value:>8} {target:>6} {verdict:>5} {:>7.0} {:>8.0} {:>7.1} {:>5.0}% {:>5.0}% {:>5.0}% {:>6.0}  {}",
+            "{:<28} {value:>8} {target:>6} {verdict:>5} {:>7.0} {:>8.0} {:>7.1} {:>5.0}% {:>5.0}% {:>5.0}% {:>6.0}  {}",
             self.name,
             self.mb_per_s,
             self.requests,

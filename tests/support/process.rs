@@ -46,7 +46,7 @@ pub struct Sluice {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     log: PathBuf,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// Credentials that every emulator takes.
@@ -96,7 +96,7 @@ impl Sluice {
                 panic!("sluice {arguments:?}: {reason}\n{}", fs::read_to_string(&log).unwrap_or_default());
             }
         };
-        Self { child, kafka, http, arguments, environment, log, _folder: folder }
+        Self { child, kafka, http, arguments, environment, log, folder }
     }
 
     /// Ends it at once, as a power failure would (SIGKILL), and waits until it is gone.
@@ -113,7 +113,7 @@ impl Sluice {
             let at = arguments.iter().position(|a| a == flag).unwrap();
             arguments[at + 1] = addr.to_string();
         }
-        let folder = self._folder.take();
+        let folder = self.folder.take();
         // The old handle's drop finds a process that is gone already.
         *self = Self::start(arguments, self.environment.clone(), self.log.clone(), folder);
     }

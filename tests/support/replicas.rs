@@ -4,7 +4,8 @@
 //! when it is dropped.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use sluice::listeners::bind;
 use sluice::{Gateway, GatewayConfig, Listeners, StoreConfig, open_stores, start_gateway};
@@ -14,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::emulator::{fresh_name, s3_endpoint};
 use crate::process::{EMULATOR_ENVIRONMENT, Sluice};
+use crate::skip::skip;
 
 /// Gateways in this process, each with its own State and listeners, over one store.
 pub struct Replicas {
@@ -104,16 +106,16 @@ pub struct Place {
 }
 
 impl Place {
-    /// Starts `count` gateways over a fresh store.
+    /// Starts `count` gateways over a fresh store; `None` (and a skip on record) where its emulator is not to be had.
     #[must_use]
-    pub fn start(store: Store, count: usize) -> Self {
+    pub fn start(store: Store, count: usize) -> Option<Self> {
         let replicas = match store {
             Store::Memory => Replicas::over_memory(count),
             Store::Disk => Replicas::over_disk(count),
-            Store::Ministack => return Self::over_processes(start_over_ministack(count)),
+            Store::Ministack => return start_over_ministack(count).map(Self::over_processes),
         };
         let addresses = (0..count).map(|n| replicas.kafka(n)).collect();
-        Self { addresses, _replicas: Some(replicas), _processes: Vec::new() }
+        Some(Self { addresses, _replicas: Some(replicas), _processes: Vec::new() })
     }
 
     fn over_processes(processes: Vec<Sluice>) -> Self {
@@ -134,10 +136,26 @@ impl Place {
     }
 }
 
-/// Starts `count` processes over a fresh bucket and table of the emulator.
+/// Starts `count` processes over a fresh bucket and table of the emulator; `None` (and a skip on record) where it is not to
+/// be had.
 #[must_use]
-pub fn start_over_ministack(count: usize) -> Vec<Sluice> {
-    start_over(s3_endpoint(), &fresh_name(), count)
+pub fn start_over_ministack(count: usize) -> Option<Vec<Sluice>> {
+    emulator_is_there().then(|| start_over(s3_endpoint(), &fresh_name(), count))
+}
+
+/// Installs the emulator where it is missing; looks once per test binary.
+fn emulator_is_there() -> bool {
+    static IS_THERE: OnceLock<bool> = OnceLock::new();
+    let is_there = *IS_THERE.get_or_init(|| {
+        let declined = std::env::var("SLUICE_SKIP_EMULATOR").as_deref() == Ok("1");
+        let script = crate::root().join("localstack/emulator");
+        let install = || Command::new(script).args(["ministack", "install"]).status();
+        !declined && install().is_ok_and(|status| status.success())
+    });
+    if !is_there {
+        skip("the store emulator is not installed (make setup), or SLUICE_SKIP_EMULATOR is set");
+    }
+    is_there
 }
 
 /// Starts `count` processes over the bucket and tables of this name at an endpoint; the first creates them.

@@ -9,8 +9,8 @@ use crate::hash::roll_hash;
 use crate::outcome::sort_touched;
 use crate::topics::CreateRequest;
 use crate::{
-    Command, Entry, Identity, Judgement, Malformation, Outcome, PartitionKey, Position, SessionRefusal,
-    State, invariants, limits,
+    Command, Entry, Identity, Judgement, Malformation, Outcome, PartitionKey, Position, SessionRefusal, State,
+    invariants, limits,
 };
 
 /// What became of one element of the log.
@@ -63,69 +63,37 @@ impl State {
         entry: Option<&Entry>,
     ) -> Result<Applied, ApplyError> {
         if position <= self.known || position != self.known.next() {
-            return Err(ApplyError::Gap {
-                known: self.known,
-                position,
-            });
+            return Err(ApplyError::Gap { known: self.known, position });
         }
         let effect = match (self.judge(identity), identity, entry) {
             (Judgement::NoOp, _, _) => Effect::default(),
             (Judgement::Accept, _, None) => return Err(ApplyError::BodyNeeded(position)),
             (Judgement::Accept, None, Some(entry)) => self.apply_opening(position, entry),
-            (Judgement::Accept, Some(identity), Some(entry)) => {
-                self.apply_accepted(position, identity, entry)
-            }
+            (Judgement::Accept, Some(identity), Some(entry)) => self.apply_accepted(position, identity, entry),
         };
         let touched = sort_touched(effect.touched);
         self.hash = roll_hash(self.hash, position, identity, effect.accepted, &effect.outcomes);
         self.known = position;
         debug_assert_eq!(invariants::check_partitions(self, &touched), Ok(()));
-        Ok(Applied {
-            position,
-            accepted: effect.accepted,
-            outcomes: effect.outcomes,
-            touched,
-        })
+        Ok(Applied { position, accepted: effect.accepted, outcomes: effect.outcomes, touched })
     }
 
     /// L2: without identity, exactly one OpenSession and nothing else.
     fn apply_opening(&mut self, position: Position, entry: &Entry) -> Effect {
-        if let [
-            Command::OpenSession {
-                nonce,
-                feature_level,
-                opened_at_ms,
-                name,
-            },
-        ] = entry.commands.as_slice()
-        {
-            let request = OpenRequest {
-                nonce: *nonce,
-                feature_level: *feature_level,
-                opened_at_ms: *opened_at_ms,
-                name,
-            };
+        if let [Command::OpenSession { nonce, feature_level, opened_at_ms, name }] = entry.commands.as_slice() {
+            let request =
+                OpenRequest { nonce: *nonce, feature_level: *feature_level, opened_at_ms: *opened_at_ms, name };
             let outcome = self.gateways.open(position, request, self.feature_level);
-            return Effect {
-                accepted: true,
-                outcomes: vec![outcome],
-                touched: Vec::new(),
-            };
+            return Effect { accepted: true, outcomes: vec![outcome], touched: Vec::new() };
         }
         let refused = Outcome::Malformed(Malformation::NoIdentity);
-        Effect {
-            outcomes: vec![refused; entry.commands.len()],
-            ..Effect::default()
-        }
+        Effect { outcomes: vec![refused; entry.commands.len()], ..Effect::default() }
     }
 
     /// Every command in order. The session's last append moves last, so that a session can close itself (T2, T7), and
     /// moves even if every command was refused (L1).
     fn apply_accepted(&mut self, position: Position, identity: Identity, entry: &Entry) -> Effect {
-        let mut effect = Effect {
-            accepted: true,
-            ..Effect::default()
-        };
+        let mut effect = Effect { accepted: true, ..Effect::default() };
         if entry.commands.len() > limits::COMMANDS_PER_ENTRY {
             let refused = Outcome::Malformed(Malformation::TooManyCommands);
             effect.outcomes = vec![refused; entry.commands.len()];
@@ -140,22 +108,11 @@ impl State {
         effect
     }
 
-    fn apply_command(
-        &mut self,
-        position: Position,
-        command: &Command,
-        touched: &mut Vec<PartitionKey>,
-    ) -> Outcome {
+    fn apply_command(&mut self, position: Position, command: &Command, touched: &mut Vec<PartitionKey>) -> Outcome {
         match command {
             Command::OpenSession { .. } => Outcome::SessionRefused(SessionRefusal::NotAlone),
             Command::CloseSession { session, last_append } => self.gateways.close(*session, *last_append),
-            Command::CreateTopic {
-                topic_id,
-                name,
-                partitions,
-                configs,
-                created_at_ms,
-            } => {
+            Command::CreateTopic { topic_id, name, partitions, configs, created_at_ms } => {
                 let request = CreateRequest {
                     topic_id: *topic_id,
                     name,
@@ -165,20 +122,15 @@ impl State {
                 };
                 self.create_topic(&request, position)
             }
-            Command::Produce {
-                object,
-                object_bytes,
-                runs,
-            } => self.partitions.produce(*object, *object_bytes, runs, touched),
+            Command::Produce { object, object_bytes, runs } => {
+                self.partitions.produce(*object, *object_bytes, runs, touched)
+            }
             Command::AllocateProducerIds { count } => self.producer_ids.allocate(*count),
         }
     }
 
     fn create_topic(&mut self, request: &CreateRequest<'_>, position: Position) -> Outcome {
-        match self
-            .topics
-            .judge_create(request, position, self.partition_count())
-        {
+        match self.topics.judge_create(request, position, self.partition_count()) {
             Err(refused) => refused,
             Ok(topic) => {
                 let (topic_id, partitions) = (topic.id, topic.partitions);

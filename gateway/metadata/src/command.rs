@@ -70,12 +70,7 @@ pub(crate) const COMMAND_BYTES_MIN: usize = 2;
 impl Command {
     pub(crate) fn write(&self, writer: &mut Writer) {
         match self {
-            Self::OpenSession {
-                nonce,
-                feature_level,
-                opened_at_ms,
-                name,
-            } => {
+            Self::OpenSession { nonce, feature_level, opened_at_ms, name } => {
                 writer.u8(OPEN_SESSION);
                 gateways::write_open(writer, *nonce, *feature_level, *opened_at_ms, name);
             }
@@ -83,21 +78,11 @@ impl Command {
                 writer.u8(CLOSE_SESSION);
                 gateways::write_close(writer, *session, *last_append);
             }
-            Self::CreateTopic {
-                topic_id,
-                name,
-                partitions,
-                configs,
-                created_at_ms,
-            } => {
+            Self::CreateTopic { topic_id, name, partitions, configs, created_at_ms } => {
                 writer.u8(CREATE_TOPIC);
                 topics::write_create(writer, *topic_id, name, *partitions, configs, *created_at_ms);
             }
-            Self::Produce {
-                object,
-                object_bytes,
-                runs,
-            } => {
+            Self::Produce { object, object_bytes, runs } => {
                 writer.u8(PRODUCE);
                 partitions::write_produce(writer, *object, *object_bytes, runs);
             }

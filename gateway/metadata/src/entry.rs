@@ -59,11 +59,7 @@ impl Entry {
             commands.push(Command::read(&mut reader)?);
         }
         reader.finish()?;
-        Ok(Self {
-            known,
-            hash_at_known,
-            commands,
-        })
+        Ok(Self { known, hash_at_known, commands })
     }
 }
 

@@ -30,20 +30,14 @@ pub fn check(state: &State) -> Checked {
         producers += partition.producers.len();
     }
     let usage = &state.partitions.usage;
-    let counted =
-        usize::try_from(usage.extents) == Ok(extents) && usize::try_from(usage.producers) == Ok(producers);
-    holds(
-        counted,
-        "I-14: the counts of extents and producers are those of the partitions",
-    )
+    let counted = usize::try_from(usage.extents) == Ok(extents) && usize::try_from(usage.producers) == Ok(producers);
+    holds(counted, "I-14: the counts of extents and producers are those of the partitions")
 }
 
 /// The predicates that apply must keep, on some partitions. O(log n) each.
 pub(crate) fn check_partitions(state: &State, keys: &[PartitionKey]) -> Checked {
     keys.iter().try_for_each(|key| {
-        let partition = state
-            .partition(key)
-            .ok_or_else(|| format!("touched partition {key:?} is missing"))?;
+        let partition = state.partition(key).ok_or_else(|| format!("touched partition {key:?} is missing"))?;
         in_partition(key, watermarks_are_ordered(partition))?;
         in_partition(key, extents_end_at_high_watermark(partition))
     })
@@ -73,111 +67,64 @@ fn session_is_consistent(state: &State, session: &crate::Session) -> Checked {
     holds(named, "L2: a session is found by its id")?;
     let ordered = session.id.0 <= session.last_append && session.last_append <= state.known();
     holds(ordered, "L1: opened, last append and known are in this order")?;
-    holds(
-        (session.last_sequence == 0) == (session.last_append == session.id.0),
-        "L1: an append has a sequence",
-    )?;
-    holds(
-        session.feature_level >= state.feature_level(),
-        "I-12: no session is below the feature level",
-    )?;
-    holds(
-        session.name.len() <= limits::SESSION_NAME_BYTES,
-        "I-14: a session's name is bounded",
-    )
+    holds((session.last_sequence == 0) == (session.last_append == session.id.0), "L1: an append has a sequence")?;
+    holds(session.feature_level >= state.feature_level(), "I-12: no session is below the feature level")?;
+    holds(session.name.len() <= limits::SESSION_NAME_BYTES, "I-14: a session's name is bounded")
 }
 
 fn indexes_agree(state: &State) -> Checked {
     let topics = &state.topics;
     holds(topics.by_id.len() == topics.by_name.len(), "as many names as ids")?;
-    let unified = topics
-        .by_id
-        .values()
-        .filter(|topic| unify_name(&topic.name).is_some())
-        .count();
+    let unified = topics.by_id.values().filter(|topic| unify_name(&topic.name).is_some()).count();
     holds(unified == topics.unified.len(), "no two topic names collide")
 }
 
 fn topic_is_consistent(state: &State, topic: &Topic) -> Checked {
     let found = state.topic_by_id(topic.id).is_some_and(|t| **t == *topic)
         && state.topic_by_name(&topic.name).is_some_and(|t| t.id == topic.id)
-        && unify_name(&topic.name)
-            .is_none_or(|unified| state.topics.unified.get(&unified) == Some(&topic.id));
+        && unify_name(&topic.name).is_none_or(|unified| state.topics.unified.get(&unified) == Some(&topic.id));
     holds(found, "a topic is found by its id and its name")?;
-    holds(
-        is_legal_topic_name(&topic.name) && !topic.id.is_nil(),
-        "a topic's name and id are legal",
-    )?;
+    holds(is_legal_topic_name(&topic.name) && !topic.id.is_nil(), "a topic's name and id are legal")?;
     let bounded = (1..=limits::PARTITIONS_PER_TOPIC).contains(&topic.partitions);
     holds(bounded, "I-14: a topic's partitions are bounded")?;
-    let configs: Vec<_> = topic
-        .configs
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let configs: Vec<_> = topic.configs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     holds(legal_configs(&configs), "I-14: a topic's configs are bounded")?;
-    holds(
-        topic.created_at <= state.known(),
-        "a topic was created by an applied entry",
-    )
+    holds(topic.created_at <= state.known(), "a topic was created by an applied entry")
 }
 
 fn partitions_belong_to_topics(state: &State) -> Checked {
-    let expected: usize = state
-        .topics()
-        .map(|topic| usize::try_from(topic.partitions).unwrap_or(usize::MAX))
-        .sum();
-    holds(
-        expected == state.partition_count(),
-        "there are as many partitions as the topics have",
-    )?;
+    let expected: usize = state.topics().map(|topic| usize::try_from(topic.partitions).unwrap_or(usize::MAX)).sum();
+    holds(expected == state.partition_count(), "there are as many partitions as the topics have")?;
     let owned = |key: &PartitionKey| {
         let topic = state.topic_by_id(key.topic_id);
         topic.is_some_and(|topic| u32::try_from(key.partition).is_ok_and(|index| index < topic.partitions))
     };
-    holds(
-        state.partitions().all(|(key, _)| owned(key)),
-        "every partition belongs to a topic",
-    )
+    holds(state.partitions().all(|(key, _)| owned(key)), "every partition belongs to a topic")
 }
 
 fn partition_is_consistent(key: PartitionKey, partition: &Partition) -> Checked {
-    holds(
-        partition.shard == partitions::shard_of(key),
-        "L12: a partition keeps its shard",
-    )?;
+    holds(partition.shard == partitions::shard_of(key), "L12: a partition keeps its shard")?;
     watermarks_are_ordered(partition)?;
     extents_are_dense(partition)?;
     extents_end_at_high_watermark(partition)?;
     let bounded = partition.producers.len() <= limits::PRODUCERS_PER_PARTITION;
     holds(bounded, "I-14: a partition's producers are bounded")?;
-    partition
-        .producers()
-        .try_for_each(|(id, producer)| producer_is_consistent(partition, id, producer))
+    partition.producers().try_for_each(|(id, producer)| producer_is_consistent(partition, id, producer))
 }
 
 fn watermarks_are_ordered(partition: &Partition) -> Checked {
     let ordered = 0 <= partition.log_start_offset()
         && partition.log_start_offset() <= partition.last_stable_offset()
         && partition.last_stable_offset() <= partition.high_watermark();
-    holds(
-        ordered,
-        "I-05: log start, last stable offset and high watermark are in this order",
-    )
+    holds(ordered, "I-05: log start, last stable offset and high watermark are in this order")
 }
 
 fn extents_are_dense(partition: &Partition) -> Checked {
     let mut expected = None;
     for extent in &partition.extents {
-        holds(
-            extent.records >= 1 && extent.bytes >= limits::BATCH_BYTES_MIN,
-            "an extent has records and bytes",
-        )?;
+        holds(extent.records >= 1 && extent.bytes >= limits::BATCH_BYTES_MIN, "an extent has records and bytes")?;
         holds(extent.base_offset >= 0, "an extent's offsets are not negative")?;
-        holds(
-            extent.start.checked_add(u64::from(extent.bytes)).is_some(),
-            "an extent lies within an object",
-        )?;
+        holds(extent.start.checked_add(u64::from(extent.bytes)).is_some(), "an extent lies within an object")?;
         let dense = expected.is_none_or(|expected| expected == extent.base_offset);
         holds(dense, "I-02: extents are dense and do not overlap")?;
         expected = Some(extent.end_offset());
@@ -191,48 +138,24 @@ fn extents_end_at_high_watermark(partition: &Partition) -> Checked {
         (Some(first), Some(last)) => (first.base_offset <= start, last.end_offset()),
         _ => (true, start),
     };
-    holds(
-        first,
-        "the log start lies at or past the first extent's base offset",
-    )?;
-    holds(
-        end == partition.high_watermark(),
-        "I-02: the extents end at the high watermark",
-    )
+    holds(first, "the log start lies at or past the first extent's base offset")?;
+    holds(end == partition.high_watermark(), "I-02: the extents end at the high watermark")
 }
 
 fn producer_is_consistent(partition: &Partition, id: i64, producer: &Producer) -> Checked {
-    holds(
-        id >= 0 && producer.epoch() >= 0,
-        "a producer's id and epoch are not negative",
-    )?;
-    holds(
-        producer.last_batch().is_some(),
-        "a producer that is remembered has a batch",
-    )?;
+    holds(id >= 0 && producer.epoch() >= 0, "a producer's id and epoch are not negative")?;
+    holds(producer.last_batch().is_some(), "a producer that is remembered has a batch")?;
     let mut before: Option<&crate::ProducerBatch> = None;
     for batch in producer.batches() {
-        holds(
-            batch.base_sequence >= 0 && batch.last_sequence >= 0,
-            "sequences are not negative",
-        )?;
+        holds(batch.base_sequence >= 0 && batch.last_sequence >= 0, "sequences are not negative")?;
         // The number of records modulo 2^31, which is all that sequences tell.
         let steps = (i64::from(batch.last_sequence) - i64::from(batch.base_sequence)) & i64::from(i32::MAX);
-        let end = batch
-            .base_offset
-            .checked_add(steps)
-            .and_then(|last| last.checked_add(1));
+        let end = batch.base_offset.checked_add(steps).and_then(|last| last.checked_add(1));
         let within = batch.base_offset >= 0 && end.is_some_and(|end| end <= partition.high_watermark());
         holds(within, "a producer's batches lie below the high watermark")?;
         if let Some(before) = before {
-            holds(
-                add_sequence(before.last_sequence, 1) == batch.base_sequence,
-                "sequences follow each other",
-            )?;
-            holds(
-                before.base_offset < batch.base_offset,
-                "a producer's batches are in offset order",
-            )?;
+            holds(add_sequence(before.last_sequence, 1) == batch.base_sequence, "sequences follow each other")?;
+            holds(before.base_offset < batch.base_offset, "a producer's batches are in offset order")?;
         }
         before = Some(batch);
     }

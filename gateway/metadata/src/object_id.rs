@@ -31,10 +31,7 @@ impl ObjectId {
         let _spread = parts.next()?;
         let session = u64::from_str_radix(parts.next()?, 16).ok()?;
         let nonce = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let id = Self {
-            session: SessionId(Position::from_raw(session)),
-            nonce,
-        };
+        let id = Self { session: SessionId(Position::from_raw(session)), nonce };
         // One comparison refuses signs, upper case, wrong widths, a wrong spread and anything after the nonce.
         (id.key(incarnation) == key).then_some((incarnation, id))
     }
@@ -49,22 +46,13 @@ mod tests {
 
     #[test]
     fn a_key_has_four_parts_of_fixed_width() {
-        let id = ObjectId {
-            session: SessionId(Position::new(0, 7)),
-            nonce: 0xabcd,
-        };
-        assert_eq!(
-            id.key(Incarnation(1)),
-            "00000000000000000000000000000001/cd/0000000000000007/000000000000abcd"
-        );
+        let id = ObjectId { session: SessionId(Position::new(0, 7)), nonce: 0xabcd };
+        assert_eq!(id.key(Incarnation(1)), "00000000000000000000000000000001/cd/0000000000000007/000000000000abcd");
     }
 
     #[test]
     fn a_key_in_another_form_is_not_parsed() {
-        let id = ObjectId {
-            session: SessionId(Position::new(0, 7)),
-            nonce: 0xabcd,
-        };
+        let id = ObjectId { session: SessionId(Position::new(0, 7)), nonce: 0xabcd };
         let key = id.key(Incarnation(1));
         for bad in [
             String::new(),

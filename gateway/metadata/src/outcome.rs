@@ -224,10 +224,7 @@ impl BatchVerdict {
                 writer.u8(1);
                 writer.zigzag(base_offset);
             }
-            Self::Duplicate {
-                base_offset,
-                timestamp,
-            } => {
+            Self::Duplicate { base_offset, timestamp } => {
                 writer.u8(2);
                 writer.zigzag(base_offset);
                 writer.zigzag(timestamp);

@@ -115,9 +115,7 @@ impl State {
             parts.item(TOPIC, |writer| topics::write_topic(writer, topic));
         }
         for (key, partition) in self.partitions() {
-            parts.item(PARTITION, |writer| {
-                partitions::write_partition(writer, *key, partition)
-            });
+            parts.item(PARTITION, |writer| partitions::write_partition(writer, *key, partition));
         }
         for (key, partition) in self.partitions() {
             let extents: Vec<_> = partition.extents.iter().copied().collect();
@@ -127,9 +125,7 @@ impl State {
         }
         for (key, partition) in self.partitions() {
             for (id, producer) in partition.producers() {
-                parts.item(PRODUCER, |writer| {
-                    producers::write_producer(writer, *key, id, producer)
-                });
+                parts.item(PRODUCER, |writer| producers::write_producer(writer, *key, id, producer));
             }
         }
         let parts = parts.finish();
@@ -141,10 +137,7 @@ impl State {
             parts: parts.iter().map(|part| PartRef::of(part)).collect(),
             next_producer_id: self.producer_ids.next,
         };
-        Snapshot {
-            manifest: manifest.encode(),
-            parts,
-        }
+        Snapshot { manifest: manifest.encode(), parts }
     }
 
     /// The State whose snapshot this is. Checks every length, hash and invariant before it answers.
@@ -154,10 +147,7 @@ impl State {
     pub fn restore(manifest: &Bytes, parts: &[Bytes]) -> Result<Self, SnapshotError> {
         let manifest = Manifest::decode(manifest)?;
         if manifest.parts.len() != parts.len() {
-            return Err(SnapshotError::WrongPartCount {
-                expected: manifest.parts.len(),
-                found: parts.len(),
-            });
+            return Err(SnapshotError::WrongPartCount { expected: manifest.parts.len(), found: parts.len() });
         }
         let mut state = Self::new(manifest.incarnation);
         state.known = manifest.known;
@@ -203,17 +193,11 @@ impl State {
             }
             EXTENTS => {
                 let (key, extents) = partitions::read_extents(reader)?;
-                self.partitions
-                    .restore_extents(key, extents)
-                    .ok_or(NO_PARTITION)?;
+                self.partitions.restore_extents(key, extents).ok_or(NO_PARTITION)?;
             }
             PRODUCER => {
                 let (key, id, producer) = producers::read_producer(reader)?;
-                distinct(
-                    self.partitions
-                        .restore_producer(key, id, producer)
-                        .ok_or(NO_PARTITION)?,
-                )?;
+                distinct(self.partitions.restore_producer(key, id, producer).ok_or(NO_PARTITION)?)?;
             }
             unknown => return Err(Problem::Bytes(DecodeError::UnknownTag(unknown))),
         }
@@ -229,11 +213,7 @@ enum Problem {
 const NO_PARTITION: Problem = Problem::Item("an item belongs to a partition that is not there");
 
 fn distinct(distinct: bool) -> Result<(), Problem> {
-    if distinct {
-        Ok(())
-    } else {
-        Err(Problem::Item("an item is there twice"))
-    }
+    if distinct { Ok(()) } else { Err(Problem::Item("an item is there twice")) }
 }
 
 impl From<DecodeError> for Problem {
@@ -244,10 +224,7 @@ impl From<DecodeError> for Problem {
 
 impl PartRef {
     fn of(part: &[u8]) -> Self {
-        Self {
-            bytes: u64::try_from(part.len()).unwrap_or(u64::MAX),
-            hash: xxh3_128(part),
-        }
+        Self { bytes: u64::try_from(part.len()).unwrap_or(u64::MAX), hash: xxh3_128(part) }
     }
 }
 
@@ -286,10 +263,7 @@ impl Manifest {
             FORMAT => {}
             unknown => return Err(SnapshotError::UnknownFormat(unknown)),
         }
-        let body = bytes
-            .len()
-            .checked_sub(HASH_BYTES)
-            .and_then(|len| bytes.split_at_checked(len));
+        let body = bytes.len().checked_sub(HASH_BYTES).and_then(|len| bytes.split_at_checked(len));
         let (body, hash) = body.ok_or(SnapshotError::DamagedManifest)?;
         if hash != xxh3_128(body).to_le_bytes() {
             return Err(SnapshotError::DamagedManifest);
@@ -311,21 +285,11 @@ impl Manifest {
         let count = reader.count(PART_REF_BYTES_MIN)?;
         let mut parts = Vec::new();
         for _ in 0..count {
-            parts.push(PartRef {
-                bytes: reader.varint()?,
-                hash: reader.u128()?,
-            });
+            parts.push(PartRef { bytes: reader.varint()?, hash: reader.u128()? });
         }
         reader.take(HASH_BYTES)?;
         reader.finish()?;
-        Ok(Self {
-            incarnation,
-            known,
-            hash,
-            feature_level,
-            parts,
-            next_producer_id,
-        })
+        Ok(Self { incarnation, known, hash, feature_level, parts, next_producer_id })
     }
 }
 
@@ -339,12 +303,7 @@ struct PartWriter {
 
 impl PartWriter {
     fn new(max_part_bytes: usize) -> Self {
-        Self {
-            max_part_bytes,
-            item: Writer::default(),
-            part: Writer::default(),
-            parts: Vec::new(),
-        }
+        Self { max_part_bytes, item: Writer::default(), part: Writer::default(), parts: Vec::new() }
     }
 
     fn item(&mut self, tag: u8, write: impl FnOnce(&mut Writer)) {

@@ -10,9 +10,7 @@ use crate::hash::initial_hash;
 use crate::partitions::Partitions;
 use crate::producers::ProducerIds;
 use crate::topics::Topics;
-use crate::{
-    Identity, Incarnation, Judgement, Partition, PartitionKey, Position, Session, SessionId, Topic, limits,
-};
+use crate::{Identity, Incarnation, Judgement, Partition, PartitionKey, Position, Session, SessionId, Topic, limits};
 
 /// The replay of the metadata log up to one position.
 ///
@@ -58,10 +56,7 @@ impl State {
     #[must_use]
     pub fn judge(&self, identity: Option<Identity>) -> Judgement {
         #[cfg(test)]
-        if self
-            .defect
-            .accepts(identity.and_then(|identity| self.session(identity.session)))
-        {
+        if self.defect.accepts(identity.and_then(|identity| self.session(identity.session))) {
             return Judgement::Accept;
         }
         identity.map_or(Judgement::Accept, |identity| self.gateways.judge(identity))

@@ -44,9 +44,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            buffer: Vec::with_capacity(capacity),
-        }
+        Self { buffer: Vec::with_capacity(capacity) }
     }
 
     pub(crate) fn u8(&mut self, value: u8) {
@@ -146,11 +144,7 @@ impl<'a> Reader<'a> {
 
     /// An error when bytes are left: nothing is skipped silently.
     pub(crate) fn finish(&self) -> Read<()> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(DecodeError::Trailing(self.rest.len()))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.rest.len())) }
     }
 
     pub(crate) fn take(&mut self, len: usize) -> Read<&'a [u8]> {
@@ -189,11 +183,7 @@ impl<'a> Reader<'a> {
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 let overlong = byte == 0 && shift > 0;
-                return if overlong {
-                    Err(DecodeError::BadNumber)
-                } else {
-                    Ok(value)
-                };
+                return if overlong { Err(DecodeError::BadNumber) } else { Ok(value) };
             }
         }
         Err(DecodeError::BadNumber)
@@ -224,11 +214,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn count(&mut self, element_bytes_min: usize) -> Read<usize> {
         let count = usize::try_from(self.varint()?).map_err(|_| DecodeError::TooLong)?;
         let needed = count.checked_mul(element_bytes_min).ok_or(DecodeError::TooLong)?;
-        if needed > self.rest.len() {
-            Err(DecodeError::TooLong)
-        } else {
-            Ok(count)
-        }
+        if needed > self.rest.len() { Err(DecodeError::TooLong) } else { Ok(count) }
     }
 
     pub(crate) fn string(&mut self) -> Read<&'a str> {
@@ -249,17 +235,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn object(&mut self) -> Read<ObjectId> {
-        Ok(ObjectId {
-            session: self.session()?,
-            nonce: self.u64()?,
-        })
+        Ok(ObjectId { session: self.session()?, nonce: self.u64()? })
     }
 
     pub(crate) fn partition_key(&mut self) -> Read<PartitionKey> {
-        Ok(PartitionKey {
-            topic_id: self.uuid()?,
-            partition: self.zigzag_i32()?,
-        })
+        Ok(PartitionKey { topic_id: self.uuid()?, partition: self.zigzag_i32()? })
     }
 }
 
@@ -272,17 +252,7 @@ mod tests {
 
     #[test]
     fn the_bounds_of_numbers_round_trip() {
-        for value in [
-            0,
-            1,
-            127,
-            128,
-            16_383,
-            16_384,
-            u64::from(u32::MAX),
-            u64::MAX - 1,
-            u64::MAX,
-        ] {
+        for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
             let mut writer = Writer::default();
             writer.varint(value);
             let mut reader = Reader::new(writer.as_slice());
@@ -298,11 +268,7 @@ mod tests {
 
     #[test]
     fn a_number_in_another_than_its_shortest_form_is_refused() {
-        for bad in [
-            &[0x80, 0x00][..],
-            &[0xff; 11],
-            &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02],
-        ] {
+        for bad in [&[0x80, 0x00][..], &[0xff; 11], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02]] {
             assert_eq!(Reader::new(bad).varint(), Err(DecodeError::BadNumber), "{bad:?}");
         }
         assert_eq!(Reader::new(&[0xff; 9]).varint(), Err(DecodeError::Truncated));

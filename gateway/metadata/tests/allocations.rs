@@ -41,76 +41,35 @@ fn a_forged_count_allocates_nothing() {
 }
 
 fn the_densest_entries_allocate_a_small_multiple_of_their_bytes() {
-    let object = ObjectId {
-        session: SessionId(Position::ZERO),
-        nonce: 0,
-    };
-    let run = CommittedRun {
-        topic_id: uuid::Uuid::nil(),
-        partition: 0,
-        start: 0,
-        batches: Vec::new(),
-    };
+    let object = ObjectId { session: SessionId(Position::ZERO), nonce: 0 };
+    let run = CommittedRun { topic_id: uuid::Uuid::nil(), partition: 0, start: 0, batches: Vec::new() };
     let configs = vec![(String::new(), String::new()); 50_000];
     let topic_id = uuid::Uuid::nil();
     for commands in [
         vec![Command::AllocateProducerIds { count: 0 }; 50_000],
-        vec![Command::Produce {
-            object,
-            object_bytes: 0,
-            runs: vec![run; 50_000],
-        }],
-        vec![Command::CreateTopic {
-            topic_id,
-            name: String::new(),
-            partitions: 0,
-            configs,
-            created_at_ms: 0,
-        }],
+        vec![Command::Produce { object, object_bytes: 0, runs: vec![run; 50_000] }],
+        vec![Command::CreateTopic { topic_id, name: String::new(), partitions: 0, configs, created_at_ms: 0 }],
     ] {
-        let bytes = Entry {
-            known: Position::ZERO,
-            hash_at_known: 0,
-            commands,
-        }
-        .encode();
+        let bytes = Entry { known: Position::ZERO, hash_at_known: 0, commands }.encode();
         let (decoded, allocated) = bytes_allocated_by(|| Entry::decode(&bytes));
         assert!(decoded.is_ok());
-        assert!(
-            allocated <= FACTOR * bytes.len(),
-            "{allocated} for {} bytes",
-            bytes.len()
-        );
+        assert!(allocated <= FACTOR * bytes.len(), "{allocated} for {} bytes", bytes.len());
     }
 }
 
 fn random_bytes_allocate_a_small_multiple_of_their_length() {
-    let config = Config {
-        cases: 2_000,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(20_260),
-        ..Config::default()
-    };
+    let config =
+        Config { cases: 2_000, failure_persistence: None, rng_seed: RngSeed::Fixed(20_260), ..Config::default() };
     let checked = TestRunner::new(config).run(&vec(any::<u8>(), 0..400), |bytes| {
         let entry = Bytes::from([&head()[..], &[3, 4], &bytes].concat());
         let (_, allocated) = bytes_allocated_by(|| Entry::decode(&entry));
-        prop_assert!(
-            allocated <= FACTOR * entry.len() + 4_096,
-            "{} for {}",
-            allocated,
-            entry.len()
-        );
+        prop_assert!(allocated <= FACTOR * entry.len() + 4_096, "{} for {}", allocated, entry.len());
         let manifest = State::new(Incarnation(0)).snapshot(1).manifest;
         // Magic and format, then anything, under the hash that a manifest ends with.
         let body = [&manifest[..9], &bytes].concat();
         let manifest = Bytes::from([&body[..], &xxh3_128(&body).to_le_bytes()].concat());
         let (_, allocated) = bytes_allocated_by(|| State::restore(&manifest, &[]).is_ok());
-        prop_assert!(
-            allocated <= FACTOR * manifest.len() + 4_096,
-            "{} for {}",
-            allocated,
-            manifest.len()
-        );
+        prop_assert!(allocated <= FACTOR * manifest.len() + 4_096, "{} for {}", allocated, manifest.len());
         Ok(())
     });
     checked.unwrap();

@@ -68,10 +68,7 @@ pub fn decode_request<R: Request>(frame: &Bytes) -> Result<(RequestHeader, R), D
     let mut r = Reader::new(frame.clone());
     let header = RequestHeader::decode(&mut r, RequestHeader::is_flexible)?;
     if header.api_key != R::KEY.as_i16() {
-        return Err(DecodeError::OtherApi {
-            expected: R::KEY.as_i16(),
-            found: header.api_key,
-        });
+        return Err(DecodeError::OtherApi { expected: R::KEY.as_i16(), found: header.api_key });
     }
     let body = R::decode(&mut r, header.api_version)?;
     r.finish()?;

@@ -30,11 +30,7 @@ impl HeaderStart {
     }
 
     fn decode(r: &mut Reader) -> Result<Self, DecodeError> {
-        Ok(Self {
-            api_key: r.read_i16()?,
-            api_version: r.read_i16()?,
-            correlation_id: r.read_i32()?,
-        })
+        Ok(Self { api_key: r.read_i16()?, api_version: r.read_i16()?, correlation_id: r.read_i32()? })
     }
 }
 
@@ -55,21 +51,12 @@ impl RequestHeader {
     /// Reads a header; the reader is then at the body. `flexible(key, version)` says whether that version of that API is
     /// flexible: usually [`RequestHeader::is_flexible`].
     pub fn decode(r: &mut Reader, flexible: impl Fn(i16, i16) -> bool) -> Result<Self, DecodeError> {
-        let HeaderStart {
-            api_key,
-            api_version,
-            correlation_id,
-        } = HeaderStart::decode(r)?;
+        let HeaderStart { api_key, api_version, correlation_id } = HeaderStart::decode(r)?;
         let client_id = r.read_nullable_string(false)?;
         if flexible(api_key, api_version) {
             r.skip_tagged_fields()?;
         }
-        Ok(Self {
-            api_key,
-            api_version,
-            correlation_id,
-            client_id,
-        })
+        Ok(Self { api_key, api_version, correlation_id, client_id })
     }
 
     /// Writes the header, with the same rule as [`RequestHeader::decode`].

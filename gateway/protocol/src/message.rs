@@ -223,8 +223,5 @@ pub(crate) use message;
 /// The encoding of a version of `R` and its response; `None` if there is no such version.
 pub(crate) fn shape_of<R: Request>(version: i16) -> Option<crate::wire::Shape> {
     let known = (R::MIN_VERSION..=R::MAX_VERSION).contains(&version);
-    known.then_some(crate::wire::Shape {
-        version,
-        flexible: version >= R::FLEXIBLE_FROM,
-    })
+    known.then_some(crate::wire::Shape { version, flexible: version >= R::FLEXIBLE_FROM })
 }

@@ -33,15 +33,8 @@ impl Reader {
     /// A reader at the start of `frame`, with a decode budget of 16 × its length + 64 KiB.
     pub fn new(frame: Bytes) -> Self {
         let end = frame.len();
-        let budget = end
-            .saturating_mul(BUDGET_PER_BYTE)
-            .saturating_add(BUDGET_BASE - SHARING_COST);
-        Self {
-            frame,
-            position: 0,
-            end,
-            budget,
-        }
+        let budget = end.saturating_mul(BUDGET_PER_BYTE).saturating_add(BUDGET_BASE - SHARING_COST);
+        Self { frame, position: 0, end, budget }
     }
 
     /// Bytes left to read.
@@ -71,10 +64,7 @@ impl Reader {
     fn advance(&mut self, len: usize) -> Result<usize, DecodeError> {
         let remaining = self.remaining();
         if len > remaining {
-            return Err(DecodeError::UnexpectedEnd {
-                needed: len,
-                remaining,
-            });
+            return Err(DecodeError::UnexpectedEnd { needed: len, remaining });
         }
         let start = self.position;
         self.position = start.saturating_add(len);
@@ -86,10 +76,7 @@ impl Reader {
         self.frame
             .get(start..self.position)
             .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(DecodeError::UnexpectedEnd {
-                needed: N,
-                remaining: 0,
-            })
+            .ok_or(DecodeError::UnexpectedEnd { needed: N, remaining: 0 })
     }
 
     /// Skips `len` bytes.
@@ -156,43 +143,29 @@ impl Reader {
         let Some(len) = self.read_uvarint()?.checked_sub(1) else {
             return Ok(None);
         };
-        usize::try_from(len)
-            .map(Some)
-            .map_err(|_| DecodeError::VarintTooLong)
+        usize::try_from(len).map(Some).map_err(|_| DecodeError::VarintTooLong)
     }
 
     fn nullable_len(len: i32) -> Result<Option<usize>, DecodeError> {
         if len == -1 {
             return Ok(None);
         }
-        usize::try_from(len)
-            .map(Some)
-            .map_err(|_| DecodeError::NegativeLength(len))
+        usize::try_from(len).map(Some).map_err(|_| DecodeError::NegativeLength(len))
     }
 
     /// The count of an array or the length of bytes; `None` is null. Not yet checked against anything.
     pub fn read_len(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
-        if flexible {
-            self.read_compact_len()
-        } else {
-            Self::nullable_len(self.read_i32()?)
-        }
+        if flexible { self.read_compact_len() } else { Self::nullable_len(self.read_i32()?) }
     }
 
     /// A nullable string: two-byte length, or compact if `flexible`.
     pub fn read_nullable_string(&mut self, flexible: bool) -> Result<Option<KString>, DecodeError> {
-        let len = if flexible {
-            self.read_compact_len()?
-        } else {
-            Self::nullable_len(self.read_i16()?.into())?
-        };
+        let len = if flexible { self.read_compact_len()? } else { Self::nullable_len(self.read_i16()?.into())? };
         let Some(len) = len else { return Ok(None) };
         if len > STRING_LEN_MAX {
             return Err(DecodeError::StringTooLong(len));
         }
-        KString::from_utf8(self.take(len)?)
-            .map(Some)
-            .ok_or(DecodeError::InvalidUtf8)
+        KString::from_utf8(self.take(len)?).map(Some).ok_or(DecodeError::InvalidUtf8)
     }
 
     /// Nullable bytes or records: four-byte length, or compact if `flexible`.

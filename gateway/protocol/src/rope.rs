@@ -18,18 +18,12 @@ pub struct Rope {
 impl Rope {
     /// An empty rope. Does not allocate.
     pub const fn new() -> Self {
-        Self {
-            chunks: Vec::new(),
-            len: 0,
-        }
+        Self { chunks: Vec::new(), len: 0 }
     }
 
     /// An empty rope with room for `chunks` chunks.
     pub fn with_capacity(chunks: usize) -> Self {
-        Self {
-            chunks: Vec::with_capacity(chunks),
-            len: 0,
-        }
+        Self { chunks: Vec::with_capacity(chunks), len: 0 }
     }
 
     /// Appends a chunk without copying it. Empty chunks are dropped.
@@ -115,10 +109,7 @@ impl Eq for Rope {}
 impl fmt::Debug for Rope {
     /// Sizes only: a rope can hold megabytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rope")
-            .field("len", &self.len)
-            .field("chunks", &self.chunks.len())
-            .finish()
+        f.debug_struct("Rope").field("len", &self.len).field("chunks", &self.chunks.len()).finish()
     }
 }
 
@@ -128,10 +119,7 @@ impl From<Bytes> for Rope {
             return Self::new();
         }
         let len = chunk.len();
-        Self {
-            chunks: vec![chunk],
-            len,
-        }
+        Self { chunks: vec![chunk], len }
     }
 }
 

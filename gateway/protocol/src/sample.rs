@@ -133,9 +133,7 @@ impl Sample for Option<Rope> {
 
 impl<T: Sample> Sample for Vec<T> {
     fn sample(source: &mut Source<'_>, version: i16, _: bool) -> Self {
-        (0..source.byte() % 4)
-            .map(|_| T::sample(source, version, false))
-            .collect()
+        (0..source.byte() % 4).map(|_| T::sample(source, version, false)).collect()
     }
 }
 

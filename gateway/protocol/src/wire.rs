@@ -37,13 +37,7 @@ pub(crate) struct FieldSpec {
 
 /// A field that exists from `version` on.
 pub(crate) const fn since(version: i16) -> FieldSpec {
-    FieldSpec {
-        since: version,
-        until: i16::MAX,
-        nullable_since: NEVER,
-        tag: None,
-        ignorable: false,
-    }
+    FieldSpec { since: version, until: i16::MAX, nullable_since: NEVER, tag: None, ignorable: false }
 }
 
 impl FieldSpec {
@@ -164,11 +158,7 @@ const fn array_len_min(shape: Shape) -> usize {
 
 /// A required value must be there; an optional one may be null from some version on.
 fn check_null<T>(value: Option<T>, nullable: bool) -> Result<Option<T>, DecodeError> {
-    if value.is_none() && !nullable {
-        Err(DecodeError::UnexpectedNull)
-    } else {
-        Ok(value)
-    }
+    if value.is_none() && !nullable { Err(DecodeError::UnexpectedNull) } else { Ok(value) }
 }
 
 impl Wire for Option<KString> {
@@ -191,8 +181,7 @@ impl Wire for Option<KString> {
 
 impl Wire for KString {
     fn read(r: &mut Reader, shape: Shape, _: bool) -> Result<Self, DecodeError> {
-        r.read_nullable_string(shape.flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        r.read_nullable_string(shape.flexible)?.ok_or(DecodeError::UnexpectedNull)
     }
 
     fn write(&self, w: &mut Writer, shape: Shape) -> Result<(), EncodeError> {
@@ -318,10 +307,7 @@ impl TaggedFields {
         let mut body = Writer::default();
         value.write(&mut body, shape)?;
         let len = body.len();
-        let short = u32::try_from(len).map_err(|_| EncodeError::TooLong {
-            len,
-            max: 0x7fff_ffff,
-        })?;
+        let short = u32::try_from(len).map_err(|_| EncodeError::TooLong { len, max: 0x7fff_ffff })?;
         self.encoded.put_uvarint(tag);
         self.encoded.put_uvarint(short);
         self.encoded.put_rope(&body.finish());

@@ -40,10 +40,7 @@ impl Writer {
 
     /// An empty writer with room for `capacity` bytes beside the chunks it will not copy.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            tail: BytesMut::with_capacity(capacity),
-            ..Self::default()
-        }
+        Self { tail: BytesMut::with_capacity(capacity), ..Self::default() }
     }
 
     /// Bytes written so far.
@@ -109,10 +106,7 @@ impl Writer {
             }
             return Ok(());
         };
-        let short = i32::try_from(len).map_err(|_| EncodeError::TooLong {
-            len,
-            max: 0x7fff_ffff,
-        })?;
+        let short = i32::try_from(len).map_err(|_| EncodeError::TooLong { len, max: 0x7fff_ffff })?;
         if flexible {
             self.put_uvarint(short.unsigned_abs().saturating_add(1));
         } else {
@@ -125,10 +119,7 @@ impl Writer {
     pub fn put_nullable_string(&mut self, text: Option<&str>, flexible: bool) -> Result<(), EncodeError> {
         let len = text.map(str::len);
         let Ok(short) = len.map(i16::try_from).transpose() else {
-            return Err(EncodeError::TooLong {
-                len: len.unwrap_or_default(),
-                max: STRING_LEN_MAX,
-            });
+            return Err(EncodeError::TooLong { len: len.unwrap_or_default(), max: STRING_LEN_MAX });
         };
         if flexible {
             self.put_len(len, true)?;
@@ -191,10 +182,7 @@ impl Writer {
     /// The frame with its length written at the start. Errors: [`EncodeError::TooLong`] above 2^31 − 1 bytes.
     pub(crate) fn finish_frame(mut self) -> Result<Rope, EncodeError> {
         let len = self.len().saturating_sub(PREFIX_LEN);
-        let short = i32::try_from(len).map_err(|_| EncodeError::TooLong {
-            len,
-            max: 0x7fff_ffff,
-        })?;
+        let short = i32::try_from(len).map_err(|_| EncodeError::TooLong { len, max: 0x7fff_ffff })?;
         let first = self.head.as_mut().unwrap_or(&mut self.tail);
         if let Some(prefix) = first.get_mut(..PREFIX_LEN) {
             prefix.copy_from_slice(&short.to_be_bytes());

@@ -2,12 +2,7 @@
 //!
 //! For each version it has: our encoding is decoded by it, encoded by it, decoded by us and encoded by us; all bytes must be
 //! equal, and so must the names and values of all fields. Only well-formed bytes: its decoder can abort the process on others.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use std::fmt::Debug;
 
@@ -30,26 +25,12 @@ fn encode(message: &impl Message, version: i16) -> Bytes {
 fn normalised(debug: &str) -> String {
     let mut text = debug.replace(", unknown_tagged_fields: {}", "");
     // Fields of InitProducerId 6 (unstable), which their response has and ours has not.
-    text = text.replace(
-        ", ongoing_txn_producer_id: -1, ongoing_txn_producer_epoch: -1",
-        "",
-    );
+    text = text.replace(", ongoing_txn_producer_id: -1, ongoing_txn_producer_epoch: -1", "");
     text = text.replace(", enable_2_pc: false, keep_prepared_txn: false", "");
-    for wrapper in [
-        "TopicName(",
-        "BrokerId(",
-        "TransactionalId(",
-        "ProducerId(",
-        "ErrorCode(",
-    ] {
+    for wrapper in ["TopicName(", "BrokerId(", "TransactionalId(", "ProducerId(", "ErrorCode("] {
         while let Some(at) = text.find(wrapper) {
             let end = at + text[at..].find(')').expect("a wrapper that does not close");
-            text = format!(
-                "{}{}{}",
-                &text[..at],
-                &text[at + wrapper.len()..end],
-                &text[end + 1..]
-            );
+            text = format!("{}{}{}", &text[..at], &text[at + wrapper.len()..end], &text[end + 1..]);
         }
     }
     // Records are compared by their bytes; a rope prints only its sizes.
@@ -87,18 +68,8 @@ where
     let mut unread = ours.clone();
     let theirs = T::decode(&mut unread, version)
         .unwrap_or_else(|error| panic!("{} v{version}: they cannot read {sample:?}: {error}", O::NAME));
-    assert!(
-        unread.is_empty(),
-        "{} v{version}: they leave {} bytes",
-        O::NAME,
-        unread.len()
-    );
-    assert_eq!(
-        normalised(&format!("{sample:?}")),
-        normalised(&format!("{theirs:?}")),
-        "{} v{version}",
-        O::NAME
-    );
+    assert!(unread.is_empty(), "{} v{version}: they leave {} bytes", O::NAME, unread.len());
+    assert_eq!(normalised(&format!("{sample:?}")), normalised(&format!("{theirs:?}")), "{} v{version}", O::NAME);
 
     let mut encoded = BytesMut::new();
     theirs.encode(&mut encoded, version).unwrap();
@@ -120,8 +91,7 @@ where
     P: Encodable + Decodable + Debug + TheirMessage,
 {
     let (shared, lacking): (Vec<i16>, Vec<i16>) = (R::MIN_VERSION..=R::MAX_VERSION).partition(|version| {
-        (Q::VERSIONS.min..=Q::VERSIONS.max).contains(version)
-            && (P::VERSIONS.min..=P::VERSIONS.max).contains(version)
+        (Q::VERSIONS.min..=Q::VERSIONS.max).contains(version) && (P::VERSIONS.min..=P::VERSIONS.max).contains(version)
     });
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 96,
@@ -139,10 +109,7 @@ where
         })
         .unwrap();
     println!("{}: versions {shared:?} agree with kafka-protocol 0.18", R::KEY);
-    lacking
-        .iter()
-        .map(|version| format!("{} {version}", R::KEY))
-        .collect()
+    lacking.iter().map(|version| format!("{} {version}", R::KEY)).collect()
 }
 
 #[test]
@@ -152,18 +119,10 @@ fn every_version_agrees_with_the_kafka_protocol_crate() {
         compare_api::<ours::FetchRequest, theirs::FetchRequest, theirs::FetchResponse>(),
         compare_api::<ours::ListOffsetsRequest, theirs::ListOffsetsRequest, theirs::ListOffsetsResponse>(),
         compare_api::<ours::MetadataRequest, theirs::MetadataRequest, theirs::MetadataResponse>(),
-        compare_api::<
-            ours::FindCoordinatorRequest,
-            theirs::FindCoordinatorRequest,
-            theirs::FindCoordinatorResponse,
-        >(),
+        compare_api::<ours::FindCoordinatorRequest, theirs::FindCoordinatorRequest, theirs::FindCoordinatorResponse>(),
         compare_api::<ours::ApiVersionsRequest, theirs::ApiVersionsRequest, theirs::ApiVersionsResponse>(),
         compare_api::<ours::CreateTopicsRequest, theirs::CreateTopicsRequest, theirs::CreateTopicsResponse>(),
-        compare_api::<
-            ours::InitProducerIdRequest,
-            theirs::InitProducerIdRequest,
-            theirs::InitProducerIdResponse,
-        >(),
+        compare_api::<ours::InitProducerIdRequest, theirs::InitProducerIdRequest, theirs::InitProducerIdResponse>(),
     ]
     .concat();
     println!("versions that kafka-protocol 0.18 lacks: {}", lacking.join(", "));
@@ -174,10 +133,7 @@ fn every_version_agrees_with_the_kafka_protocol_crate() {
 fn defaults_agree_with_the_kafka_protocol_crate() {
     // Without the structs that have records: theirs default to empty, Kafka's Java classes and ours to null.
     fn check<O: Default + Debug, T: Default + Debug>() {
-        assert_eq!(
-            normalised(&format!("{:?}", O::default())),
-            normalised(&format!("{:?}", T::default()))
-        );
+        assert_eq!(normalised(&format!("{:?}", O::default())), normalised(&format!("{:?}", T::default())));
     }
     check::<ours::ProduceRequest, theirs::ProduceRequest>();
     check::<ours::produce::TopicProduceData, theirs::produce_request::TopicProduceData>();
@@ -199,10 +155,7 @@ fn defaults_agree_with_the_kafka_protocol_crate() {
     check::<ours::list_offsets::ListOffsetsTopic, theirs::list_offsets_request::ListOffsetsTopic>();
     check::<ours::list_offsets::ListOffsetsPartition, theirs::list_offsets_request::ListOffsetsPartition>();
     check::<ours::ListOffsetsResponse, theirs::ListOffsetsResponse>();
-    check::<
-        ours::list_offsets::ListOffsetsTopicResponse,
-        theirs::list_offsets_response::ListOffsetsTopicResponse,
-    >();
+    check::<ours::list_offsets::ListOffsetsTopicResponse, theirs::list_offsets_response::ListOffsetsTopicResponse>();
     check::<
         ours::list_offsets::ListOffsetsPartitionResponse,
         theirs::list_offsets_response::ListOffsetsPartitionResponse,
@@ -212,8 +165,7 @@ fn defaults_agree_with_the_kafka_protocol_crate() {
     check::<ours::MetadataResponse, theirs::MetadataResponse>();
     check::<ours::metadata::MetadataResponseBroker, theirs::metadata_response::MetadataResponseBroker>();
     check::<ours::metadata::MetadataResponseTopic, theirs::metadata_response::MetadataResponseTopic>();
-    check::<ours::metadata::MetadataResponsePartition, theirs::metadata_response::MetadataResponsePartition>(
-    );
+    check::<ours::metadata::MetadataResponsePartition, theirs::metadata_response::MetadataResponsePartition>();
     check::<ours::FindCoordinatorRequest, theirs::FindCoordinatorRequest>();
     check::<ours::FindCoordinatorResponse, theirs::FindCoordinatorResponse>();
     check::<ours::find_coordinator::Coordinator, theirs::find_coordinator_response::Coordinator>();
@@ -223,10 +175,8 @@ fn defaults_agree_with_the_kafka_protocol_crate() {
     check::<ours::create_topics::CreatableTopic, theirs::create_topics_request::CreatableTopic>();
     check::<ours::create_topics::CreatableTopicConfig, theirs::create_topics_request::CreatableTopicConfig>();
     check::<ours::CreateTopicsResponse, theirs::CreateTopicsResponse>();
-    check::<ours::create_topics::CreatableTopicResult, theirs::create_topics_response::CreatableTopicResult>(
-    );
-    check::<ours::create_topics::CreatableTopicConfigs, theirs::create_topics_response::CreatableTopicConfigs>(
-    );
+    check::<ours::create_topics::CreatableTopicResult, theirs::create_topics_response::CreatableTopicResult>();
+    check::<ours::create_topics::CreatableTopicConfigs, theirs::create_topics_response::CreatableTopicConfigs>();
     check::<ours::InitProducerIdRequest, theirs::InitProducerIdRequest>();
     check::<ours::InitProducerIdResponse, theirs::InitProducerIdResponse>();
 }

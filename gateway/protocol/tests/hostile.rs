@@ -1,12 +1,7 @@
 //! Lying lengths and counts, with the allocator counting: at most 16 × frame + 64 KiB, never a panic (I-09).
 //!
 //! One test only: the counters are of the whole process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use std::alloc::System;
 
@@ -42,16 +37,10 @@ impl Tally {
         let change = region.change();
         let allocated = change.bytes_allocated + change.bytes_reallocated.max(0).unsigned_abs();
         let bound = 16 * len + 64 * 1024;
-        assert!(
-            allocated <= bound,
-            "{} v{version}: a frame of {len} took {allocated} bytes",
-            M::NAME
-        );
+        assert!(allocated <= bound, "{} v{version}: a frame of {len} took {allocated} bytes", M::NAME);
         self.frames += 1;
         self.refused += usize::from(outcome.is_err());
-        self.worst = self
-            .worst
-            .max(isize::try_from(allocated).unwrap() - isize::try_from(16 * len).unwrap());
+        self.worst = self.worst.max(isize::try_from(allocated).unwrap() - isize::try_from(16 * len).unwrap());
         outcome
     }
 
@@ -108,18 +97,10 @@ impl Tally {
     }
 
     fn attack<M: Message + Sample>(&mut self, version: i16, boundary: bool) {
-        let entropy: Vec<u8> = (0_u8..=255)
-            .map(|byte| byte.wrapping_mul(167).wrapping_add(13))
-            .collect();
-        self.forge_lengths(
-            &M::sample(&mut Source::new(&entropy[..110]), version, false),
-            version,
-        );
+        let entropy: Vec<u8> = (0_u8..=255).map(|byte| byte.wrapping_mul(167).wrapping_add(13)).collect();
+        self.forge_lengths(&M::sample(&mut Source::new(&entropy[..110]), version, false), version);
         if boundary {
-            self.forge_counts(
-                &M::sample(&mut Source::new(&entropy[40..80]), version, false),
-                version,
-            );
+            self.forge_counts(&M::sample(&mut Source::new(&entropy[40..80]), version, false), version);
         }
     }
 }
@@ -151,27 +132,17 @@ fn the_budget_refuses_what_the_count_alone_would_allow(tally: &mut Tally) {
         coordinator_keys: (0..100_000).map(|n| KString::from(format!("{n:04}"))).collect(),
         ..Default::default()
     };
-    assert_eq!(
-        tally.decode::<FindCoordinatorRequest>(encode(&names, 4).to_vec(), 4),
-        Ok(names)
-    );
+    assert_eq!(tally.decode::<FindCoordinatorRequest>(encode(&names, 4).to_vec(), 4), Ok(names));
     let topics = MetadataRequest {
         topics: Some(
             (0..50_000)
-                .map(|n| metadata::MetadataRequestTopic {
-                    name: Some(format!("{n:03}").into()),
-                    ..Default::default()
-                })
+                .map(|n| metadata::MetadataRequestTopic { name: Some(format!("{n:03}").into()), ..Default::default() })
                 .collect(),
         ),
         ..Default::default()
     };
     for version in [1, 9, 12] {
-        assert!(
-            tally
-                .decode::<MetadataRequest>(encode(&topics, version).to_vec(), version)
-                .is_ok()
-        );
+        assert!(tally.decode::<MetadataRequest>(encode(&topics, version).to_vec(), version).is_ok());
     }
 }
 
@@ -179,17 +150,10 @@ fn the_budget_refuses_what_the_count_alone_would_allow(tally: &mut Tally) {
 fn lying_lengths_and_counts_never_take_more_than_the_bound() {
     let mut tally = Tally::default();
     visit_all(&mut tally);
-    let Tally {
-        frames,
-        refused,
-        worst,
-    } = tally;
+    let Tally { frames, refused, worst } = tally;
     println!("{frames} forged frames, {refused} refused, worst {worst} bytes beyond 16 × frame");
     assert!(frames > 300_000, "only {frames} frames were tried");
-    assert!(
-        refused > frames / 3,
-        "only {refused} of {frames} frames were refused"
-    );
+    assert!(refused > frames / 3, "only {refused} of {frames} frames were refused");
     // The bound is approached, so the test would see it crossed.
     assert!(worst > 32 * 1024, "worst {worst}");
     the_budget_refuses_what_the_count_alone_would_allow(&mut Tally::default());

@@ -1,22 +1,17 @@
 //! Every message in every version: what is encoded is decoded again, cut frames are errors (I-09), left-over bytes are
 //! seen, unknown tagged fields are skipped, large records are not copied.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use sluice_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest, MetadataRequest,
-    ProduceRequest, create_topics, fetch, metadata, produce,
+    CreateTopicsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest, MetadataRequest, ProduceRequest,
+    create_topics, fetch, metadata, produce,
 };
 use sluice_protocol::sample::{Sample, Source, Visitor, visit_all};
 use sluice_protocol::{
-    ApiKey, Bytes, DecodeError, EncodeError, KString, Message, Reader, Request, Rope, Uuid, Writer,
-    decode_request, decode_response, encode_request, encode_response,
+    ApiKey, Bytes, DecodeError, EncodeError, KString, Message, Reader, Request, Rope, Uuid, Writer, decode_request,
+    decode_response, encode_request, encode_response,
 };
 
 fn encode(message: &impl Message, version: i16) -> Result<Bytes, EncodeError> {
@@ -73,11 +68,7 @@ fn for_each_sample(cases: u32, entropy_len: usize, check: impl Check + Clone) {
     let entropy = prop::collection::vec(any::<u8>(), 0..entropy_len);
     runner(cases)
         .run(&entropy, |entropy| {
-            let mut each = EachMessage {
-                entropy,
-                check: check.clone(),
-                checked: 0,
-            };
+            let mut each = EachMessage { entropy, check: check.clone(), checked: 0 };
             visit_all(&mut each);
             // Produce 14, Fetch 15, ListOffsets 11, Metadata 14, FindCoordinator 7, ApiVersions 5, CreateTopics 6,
             // InitProducerId 6 versions, two messages each.
@@ -95,12 +86,7 @@ impl Check for RoundTrip {
         let bytes = encode(sample, version).unwrap();
         let decoded = decode::<M>(&bytes, version).unwrap();
         assert_eq!(&decoded, sample, "{} v{version}", M::NAME);
-        assert_eq!(
-            encode(&decoded, version).unwrap(),
-            bytes,
-            "{} v{version}",
-            M::NAME
-        );
+        assert_eq!(encode(&decoded, version).unwrap(), bytes, "{} v{version}", M::NAME);
     }
 }
 
@@ -117,22 +103,12 @@ impl Check for CutAndExtended {
         let bytes = encode(sample, version).unwrap();
         for len in 0..bytes.len() {
             let cut = decode::<M>(&bytes.slice(..len), version);
-            assert!(
-                cut.is_err(),
-                "{} v{version} cut at {len} of {} was decoded",
-                M::NAME,
-                bytes.len()
-            );
+            assert!(cut.is_err(), "{} v{version} cut at {len} of {} was decoded", M::NAME, bytes.len());
         }
         let mut longer = bytes.to_vec();
         longer.push(0);
         let left_over = decode::<M>(&Bytes::from(longer), version);
-        assert_eq!(
-            left_over,
-            Err(DecodeError::TrailingBytes(1)),
-            "{} v{version}",
-            M::NAME
-        );
+        assert_eq!(left_over, Err(DecodeError::TrailingBytes(1)), "{} v{version}", M::NAME);
     }
 }
 
@@ -166,11 +142,7 @@ impl Check for AnyBytes {
 #[test]
 fn noise_is_decoded_or_refused_without_a_panic() {
     // I-09.
-    visit_all(&mut EachMessage {
-        entropy: Vec::new(),
-        check: AnyBytes,
-        checked: 0,
-    });
+    visit_all(&mut EachMessage { entropy: Vec::new(), check: AnyBytes, checked: 0 });
 }
 
 /// Bytes of a tag section with one field of a tag nobody knows.
@@ -198,21 +170,13 @@ impl Check for UnknownTagAtTheEnd {
         // All defaults: the tag section of the message itself is the last byte.
         let message = M::default();
         let expected = usize::from(flexible);
-        assert!(
-            tag_sections(&message, version) >= expected,
-            "{} v{version}",
-            M::NAME
-        );
+        assert!(tag_sections(&message, version) >= expected, "{} v{version}", M::NAME);
     }
 }
 
 #[test]
 fn unknown_tagged_fields_are_skipped_in_every_flexible_message() {
-    visit_all(&mut EachMessage {
-        entropy: Vec::new(),
-        check: UnknownTagAtTheEnd,
-        checked: 0,
-    });
+    visit_all(&mut EachMessage { entropy: Vec::new(), check: UnknownTagAtTheEnd, checked: 0 });
 }
 
 #[test]
@@ -230,10 +194,7 @@ fn unknown_tagged_fields_are_skipped_in_every_nested_struct() {
             partitions: vec![partition.clone(), partition],
             ..Default::default()
         }],
-        forgotten_topics_data: vec![fetch::ForgottenTopic {
-            topic: "f".into(),
-            ..Default::default()
-        }],
+        forgotten_topics_data: vec![fetch::ForgottenTopic { topic: "f".into(), ..Default::default() }],
         ..Default::default()
     };
     // Two partitions, one topic, one forgotten topic, the request.
@@ -241,14 +202,8 @@ fn unknown_tagged_fields_are_skipped_in_every_nested_struct() {
 
     let request = MetadataRequest {
         topics: Some(vec![
-            metadata::MetadataRequestTopic {
-                name: Some("a".into()),
-                ..Default::default()
-            },
-            metadata::MetadataRequestTopic {
-                name: Some("b".into()),
-                ..Default::default()
-            },
+            metadata::MetadataRequestTopic { name: Some("a".into()), ..Default::default() },
+            metadata::MetadataRequestTopic { name: Some("b".into()), ..Default::default() },
         ]),
         ..Default::default()
     };
@@ -268,10 +223,7 @@ fn unknown_tagged_fields_are_skipped_in_every_nested_struct() {
 
 #[test]
 fn an_unknown_tag_beside_known_ones_is_skipped() {
-    let request = FetchRequest {
-        cluster_id: Some("abc".into()),
-        ..Default::default()
-    };
+    let request = FetchRequest { cluster_id: Some("abc".into()), ..Default::default() };
     let bytes = encode(&request, 12).unwrap();
     // The section at the end: one field, tag 0, four bytes.
     let known = [1, 0, 4, 4, b'a', b'b', b'c'];
@@ -285,10 +237,7 @@ fn an_unknown_tag_beside_known_ones_is_skipped() {
 #[test]
 fn a_tagged_field_whose_size_lies_is_an_error() {
     // I-09: neither beyond its size nor short of it.
-    let request = FetchRequest {
-        cluster_id: Some("abc".into()),
-        ..Default::default()
-    };
+    let request = FetchRequest { cluster_id: Some("abc".into()), ..Default::default() };
     let bytes = encode(&request, 12).unwrap();
     let size_at = bytes.len() - 5;
     for (size, extra) in [(3_u8, 0), (5, 1), (0, 0), (0x7f, 0)] {
@@ -309,33 +258,15 @@ fn strings_and_varints_of_wrong_form_are_refused() {
     // Null where there is none.
     assert_eq!(decode_key(&[0, 0, 0]), Err(DecodeError::UnexpectedNull));
     // Six bytes of length, and five with more than 32 bits.
-    assert_eq!(
-        decode_key(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0]),
-        Err(DecodeError::VarintTooLong)
-    );
-    assert_eq!(
-        decode_key(&[0xff, 0xff, 0xff, 0xff, 0x1f, 0, 0]),
-        Err(DecodeError::VarintTooLong)
-    );
+    assert_eq!(decode_key(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0]), Err(DecodeError::VarintTooLong));
+    assert_eq!(decode_key(&[0xff, 0xff, 0xff, 0xff, 0x1f, 0, 0]), Err(DecodeError::VarintTooLong));
     // Longer than any string of the protocol.
     let mut long = vec![0x81, 0x80, 0x02];
     long.resize(40_000, b'a');
-    assert_eq!(
-        decode::<FindCoordinatorRequest>(&Bytes::from(long), 3),
-        Err(DecodeError::StringTooLong(32_768))
-    );
-    let long = FindCoordinatorRequest {
-        key: "a".repeat(32_768).into(),
-        ..Default::default()
-    };
+    assert_eq!(decode::<FindCoordinatorRequest>(&Bytes::from(long), 3), Err(DecodeError::StringTooLong(32_768)));
+    let long = FindCoordinatorRequest { key: "a".repeat(32_768).into(), ..Default::default() };
     for version in [0, 3] {
-        assert_eq!(
-            encode(&long, version),
-            Err(EncodeError::TooLong {
-                len: 32_768,
-                max: 32_767
-            })
-        );
+        assert_eq!(encode(&long, version), Err(EncodeError::TooLong { len: 32_768, max: 32_767 }));
     }
 }
 
@@ -343,18 +274,12 @@ fn strings_and_varints_of_wrong_form_are_refused() {
 fn a_count_beyond_the_bytes_left_is_refused_before_anything_is_reserved() {
     // I-09. A topic of version 1 takes at least two bytes: the four left can be two, not three.
     let two = Bytes::from_static(&[0, 0, 0, 2, 0, 0, 0, 0]);
-    assert_eq!(
-        decode::<MetadataRequest>(&two, 1).unwrap().topics.unwrap().len(),
-        2
-    );
+    assert_eq!(decode::<MetadataRequest>(&two, 1).unwrap().topics.unwrap().len(), 2);
     let three = Bytes::from_static(&[0, 0, 0, 3, 0, 0, 0, 0]);
     let refused = DecodeError::ArrayTooLong { count: 3, max: 2 };
     assert_eq!(decode::<MetadataRequest>(&three, 1), Err(refused));
     let most = Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]);
-    let refused = DecodeError::ArrayTooLong {
-        count: 0x7fff_ffff,
-        max: 0,
-    };
+    let refused = DecodeError::ArrayTooLong { count: 0x7fff_ffff, max: 0 };
     assert_eq!(decode::<MetadataRequest>(&most, 1), Err(refused));
 }
 
@@ -371,28 +296,18 @@ impl Visitor for Framed {
         assert_eq!(R::NAME, format!("{}Request", R::KEY));
         for version in R::MIN_VERSION..=R::MAX_VERSION {
             let request = R::sample(&mut Source::new(&entropy), version, false);
-            let frame = encode_request(7, Some("me"), version, &request)
-                .unwrap()
-                .to_bytes();
+            let frame = encode_request(7, Some("me"), version, &request).unwrap().to_bytes();
             let len = u32::from_be_bytes(frame[..4].try_into().unwrap());
             assert_eq!(usize::try_from(len).unwrap(), frame.len() - 4);
             let (header, decoded) = decode_request::<R>(&frame.slice(4..)).unwrap();
             assert_eq!((header.api_key, header.api_version), (R::KEY.as_i16(), version));
-            assert_eq!(
-                (header.correlation_id, header.client_id),
-                (7, Some(KString::from("me")))
-            );
+            assert_eq!((header.correlation_id, header.client_id), (7, Some(KString::from("me"))));
             assert_eq!(decoded, request);
             let response = R::Response::sample(&mut Source::new(&entropy), version, false);
-            let frame = encode_response(-8, R::KEY, version, &response)
-                .unwrap()
-                .to_bytes();
+            let frame = encode_response(-8, R::KEY, version, &response).unwrap().to_bytes();
             let len = u32::from_be_bytes(frame[..4].try_into().unwrap());
             assert_eq!(usize::try_from(len).unwrap(), frame.len() - 4);
-            assert_eq!(
-                decode_response::<R>(&frame.slice(4..), version),
-                Ok((-8, response))
-            );
+            assert_eq!(decode_response::<R>(&frame.slice(4..), version), Ok((-8, response)));
         }
     }
 }
@@ -401,17 +316,8 @@ impl Visitor for Framed {
 fn frames_carry_their_length_and_the_header_of_their_version() {
     visit_all(&mut Framed);
     // A frame of another API is not decoded as this one.
-    let frame = encode_request(1, None, 9, &MetadataRequest::default())
-        .unwrap()
-        .to_bytes()
-        .slice(4..);
-    assert_eq!(
-        decode_request::<FetchRequest>(&frame),
-        Err(DecodeError::OtherApi {
-            expected: 1,
-            found: 3
-        })
-    );
+    let frame = encode_request(1, None, 9, &MetadataRequest::default()).unwrap().to_bytes().slice(4..);
+    assert_eq!(decode_request::<FetchRequest>(&frame), Err(DecodeError::OtherApi { expected: 1, found: 3 }));
 }
 
 #[test]
@@ -420,53 +326,33 @@ fn large_records_are_neither_copied_in_nor_out() {
     let request = ProduceRequest {
         topic_data: vec![produce::TopicProduceData {
             topic_id: Uuid::from_u128(1),
-            partition_data: vec![produce::PartitionProduceData {
-                index: 0,
-                records: Some(batch.clone()),
-            }],
+            partition_data: vec![produce::PartitionProduceData { index: 0, records: Some(batch.clone()) }],
             ..Default::default()
         }],
         ..Default::default()
     };
     let rope = encode_request(1, None, 13, &request).unwrap();
-    assert!(
-        rope.iter().any(|chunk| chunk.as_ptr() == batch.as_ptr()),
-        "copied while encoding"
-    );
+    assert!(rope.iter().any(|chunk| chunk.as_ptr() == batch.as_ptr()), "copied while encoding");
 
     let frame = rope.to_bytes().slice(4..);
     let (_, decoded) = decode_request::<ProduceRequest>(&frame).unwrap();
     let records = decoded.topic_data[0].partition_data[0].records.clone().unwrap();
-    assert!(
-        frame.as_ptr_range().contains(&records.as_ptr()),
-        "copied while decoding"
-    );
+    assert!(frame.as_ptr_range().contains(&records.as_ptr()), "copied while decoding");
 
     let mut records = Rope::new();
     records.push(Bytes::from_static(b"header"));
     records.push(batch.clone());
     records.push(Bytes::from_static(b"header"));
     records.push(batch.slice(5_000..));
-    let partition = fetch::PartitionData {
-        records: Some(records.clone()),
-        ..Default::default()
-    };
+    let partition = fetch::PartitionData { records: Some(records.clone()), ..Default::default() };
     let response = FetchResponse {
-        responses: vec![fetch::FetchableTopicResponse {
-            partitions: vec![partition; 3],
-            ..Default::default()
-        }],
+        responses: vec![fetch::FetchableTopicResponse { partitions: vec![partition; 3], ..Default::default() }],
         ..Default::default()
     };
     let rope = encode_response(1, ApiKey::Fetch, 13, &response).unwrap();
     // Each big chunk, and the small bytes before, between and after them.
     assert_eq!(rope.chunks().len(), 13);
-    assert_eq!(
-        rope.iter()
-            .filter(|chunk| chunk.as_ptr() == batch.as_ptr())
-            .count(),
-        3
-    );
+    assert_eq!(rope.iter().filter(|chunk| chunk.as_ptr() == batch.as_ptr()).count(), 3);
     let (_, decoded) = decode_response::<FetchRequest>(&rope.to_bytes().slice(4..), 13).unwrap();
     assert_eq!(decoded, response);
 }

@@ -1,19 +1,12 @@
 //! The small types: strings, ropes, keys, error codes, and the primitives of reader and writer.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use sluice_protocol::{
-    ApiKey, Bytes, DecodeError, EncodeError, ErrorCode, KString, Reader, Rope, Uuid, Writer,
-};
+use sluice_protocol::{ApiKey, Bytes, DecodeError, EncodeError, ErrorCode, KString, Reader, Rope, Uuid, Writer};
 
 fn runner() -> TestRunner {
     TestRunner::new(ProptestConfig {
@@ -37,10 +30,7 @@ fn a_string_compares_and_hashes_as_the_str_it_holds() {
             let (ours_a, ours_b) = (KString::from(a.as_str()), KString::from(b.clone()));
             assert_eq!(ours_a.cmp(&ours_b), a.cmp(&b));
             assert_eq!(ours_a == ours_b, a == b);
-            assert_eq!(
-                (&*ours_a, ours_a.to_string(), format!("{ours_a:?}")),
-                (&*a, a.clone(), format!("{a:?}"))
-            );
+            assert_eq!((&*ours_a, ours_a.to_string(), format!("{ours_a:?}")), (&*a, a.clone(), format!("{a:?}")));
             assert_eq!(String::from(ours_a.detach()), a);
             Ok(())
         })
@@ -56,10 +46,7 @@ fn a_string_compares_and_hashes_as_the_str_it_holds() {
 #[test]
 fn a_detached_string_no_longer_points_into_its_frame() {
     let frame = Bytes::from(b"\0\x05topic".to_vec());
-    let name = Reader::new(frame.clone())
-        .read_nullable_string(false)
-        .unwrap()
-        .unwrap();
+    let name = Reader::new(frame.clone()).read_nullable_string(false).unwrap().unwrap();
     assert!(frame.as_ptr_range().contains(&name.as_bytes().as_ptr()));
     assert!(!frame.as_ptr_range().contains(&name.detach().as_bytes().as_ptr()));
     assert_eq!(name, name.detach());
@@ -86,10 +73,7 @@ fn a_rope_reads_as_its_bytes_however_it_is_cut() {
             Ok(())
         })
         .unwrap();
-    assert_ne!(
-        Rope::from(Bytes::from_static(b"ab")),
-        Rope::from(Bytes::from_static(b"ac"))
-    );
+    assert_ne!(Rope::from(Bytes::from_static(b"ab")), Rope::from(Bytes::from_static(b"ac")));
 }
 
 #[test]
@@ -106,10 +90,7 @@ fn a_writer_keeps_large_chunks_and_joins_small_ones() {
     let rope = w.finish();
     let lens: Vec<usize> = rope.iter().map(Bytes::len).collect();
     assert_eq!(lens, [1024, 1024, 1024, 1024]);
-    let shared: Vec<bool> = rope
-        .iter()
-        .map(|chunk| chunk.as_ptr() == large.as_ptr())
-        .collect();
+    let shared: Vec<bool> = rope.iter().map(|chunk| chunk.as_ptr() == large.as_ptr()).collect();
     assert_eq!(shared, [true, false, true, true]);
     assert!(Writer::new().finish().is_empty());
 }
@@ -117,34 +98,25 @@ fn a_writer_keeps_large_chunks_and_joins_small_ones() {
 #[test]
 fn primitives_survive_a_round_trip() {
     runner()
-        .run(
-            &any::<(u32, i8, i16, i32, i64, u128, bool)>(),
-            |(varint, a, b, c, d, uuid, flag)| {
-                let mut w = Writer::new();
-                w.put_uvarint(varint);
-                w.put_i8(a);
-                w.put_i16(b);
-                w.put_i32(c);
-                w.put_i64(d);
-                w.put_uuid(Uuid::from_u128(uuid));
-                w.put_bool(flag);
-                let mut r = Reader::new(w.finish().to_bytes());
-                assert_eq!(r.read_uvarint(), Ok(varint));
-                assert_eq!((r.read_i8(), r.read_i16()), (Ok(a), Ok(b)));
-                assert_eq!((r.read_i32(), r.read_i64()), (Ok(c), Ok(d)));
-                assert_eq!(r.read_uuid(), Ok(Uuid::from_u128(uuid)));
-                assert_eq!(r.read_bool(), Ok(flag));
-                assert_eq!(r.finish(), Ok(()));
-                assert_eq!(
-                    r.read_i8(),
-                    Err(DecodeError::UnexpectedEnd {
-                        needed: 1,
-                        remaining: 0
-                    })
-                );
-                Ok(())
-            },
-        )
+        .run(&any::<(u32, i8, i16, i32, i64, u128, bool)>(), |(varint, a, b, c, d, uuid, flag)| {
+            let mut w = Writer::new();
+            w.put_uvarint(varint);
+            w.put_i8(a);
+            w.put_i16(b);
+            w.put_i32(c);
+            w.put_i64(d);
+            w.put_uuid(Uuid::from_u128(uuid));
+            w.put_bool(flag);
+            let mut r = Reader::new(w.finish().to_bytes());
+            assert_eq!(r.read_uvarint(), Ok(varint));
+            assert_eq!((r.read_i8(), r.read_i16()), (Ok(a), Ok(b)));
+            assert_eq!((r.read_i32(), r.read_i64()), (Ok(c), Ok(d)));
+            assert_eq!(r.read_uuid(), Ok(Uuid::from_u128(uuid)));
+            assert_eq!(r.read_bool(), Ok(flag));
+            assert_eq!(r.finish(), Ok(()));
+            assert_eq!(r.read_i8(), Err(DecodeError::UnexpectedEnd { needed: 1, remaining: 0 }));
+            Ok(())
+        })
         .unwrap();
 }
 
@@ -160,10 +132,7 @@ fn varints_have_the_known_bytes() {
         let mut w = Writer::new();
         w.put_uvarint(value);
         assert_eq!(w.finish().to_bytes(), bytes);
-        assert_eq!(
-            Reader::new(Bytes::copy_from_slice(bytes)).read_uvarint(),
-            Ok(value)
-        );
+        assert_eq!(Reader::new(Bytes::copy_from_slice(bytes)).read_uvarint(), Ok(value));
     }
 }
 
@@ -171,10 +140,7 @@ fn varints_have_the_known_bytes() {
 fn a_length_that_cannot_be_written_is_an_error() {
     let len = 0x8000_0000;
     for flexible in [false, true] {
-        let refused = EncodeError::TooLong {
-            len,
-            max: 0x7fff_ffff,
-        };
+        let refused = EncodeError::TooLong { len, max: 0x7fff_ffff };
         assert_eq!(Writer::new().put_len(Some(len), flexible), Err(refused));
         assert_eq!(Writer::new().put_len(Some(len - 1), flexible), Ok(()));
     }
@@ -186,19 +152,13 @@ fn keys_have_kafkas_numbers_and_names() {
     for &key in ApiKey::ALL {
         assert_eq!(ApiKey::try_from(key.as_i16()), Ok(key));
         // KIP-511: only ApiVersions has a flexible body under an old header.
-        assert_eq!(
-            key.has_flexible_response_header(99),
-            key.is_flexible(99) && key != ApiKey::ApiVersions
-        );
+        assert_eq!(key.has_flexible_response_header(99), key.is_flexible(99) && key != ApiKey::ApiVersions);
     }
     assert!(ApiKey::ALL.is_sorted());
     for unknown in [-1, 4, 7, 52, 56, 93, i16::MAX, i16::MIN] {
         assert!(ApiKey::try_from(unknown).is_err(), "{unknown}");
     }
-    assert_eq!(
-        (ApiKey::Produce.as_i16(), ApiKey::ApiVersions.name()),
-        (0, "ApiVersions")
-    );
+    assert_eq!((ApiKey::Produce.as_i16(), ApiKey::ApiVersions.name()), (0, "ApiVersions"));
     assert!(!ApiKey::SaslHandshake.is_flexible(1) && !ApiKey::OffsetDelete.is_flexible(0));
     assert!(ApiKey::Fetch.is_flexible(12) && !ApiKey::Fetch.is_flexible(11));
 }
@@ -209,10 +169,7 @@ fn error_codes_run_from_minus_1_to_133() {
     assert_eq!(codes, (-1..=133).collect::<Vec<i16>>());
     assert_eq!(ErrorCode::default(), ErrorCode::NONE);
     assert!(ErrorCode::NONE.is_none() && !ErrorCode::UNKNOWN_SERVER_ERROR.is_none());
-    assert_eq!(
-        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.to_string(),
-        "UNKNOWN_TOPIC_OR_PARTITION (3)"
-    );
+    assert_eq!(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.to_string(), "UNKNOWN_TOPIC_OR_PARTITION (3)");
     assert_eq!(ErrorCode::SHARE_SESSION_LIMIT_REACHED.as_i16(), 133);
     // Those that the gateway answers with most.
     for (code, name) in [
@@ -228,9 +185,6 @@ fn error_codes_run_from_minus_1_to_133() {
         assert_eq!(ErrorCode::from_i16(code).name(), Some(name));
     }
     // A code of a newer broker is kept.
-    assert_eq!(
-        (ErrorCode::from(999).as_i16(), ErrorCode::from(999).name()),
-        (999, None)
-    );
+    assert_eq!((ErrorCode::from(999).as_i16(), ErrorCode::from(999).name()), (999, None));
     assert_eq!(ErrorCode::from(999).to_string(), "error 999");
 }

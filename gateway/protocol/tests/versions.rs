@@ -1,11 +1,6 @@
 //! What differs between versions: defaults of fields a version lacks, values and nulls it cannot carry, layouts that no other
 //! codec at hand has.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use sluice_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest,
@@ -32,17 +27,8 @@ fn fields_a_version_lacks_get_their_defaults() {
     let decoded: FetchRequest = decode(&encode(&FetchRequest::default(), 4).unwrap(), 4).unwrap();
     assert_eq!(decoded.replica_id, -1);
     assert_eq!(decoded.max_bytes, i32::MAX);
-    assert_eq!(
-        (decoded.isolation_level, decoded.session_id, decoded.session_epoch),
-        (0, 0, -1)
-    );
-    assert_eq!(
-        decoded.replica_state,
-        fetch::ReplicaState {
-            replica_id: -1,
-            replica_epoch: -1
-        }
-    );
+    assert_eq!((decoded.isolation_level, decoded.session_id, decoded.session_epoch), (0, 0, -1));
+    assert_eq!(decoded.replica_state, fetch::ReplicaState { replica_id: -1, replica_epoch: -1 });
     assert_eq!(fetch::FetchPartition::default().high_watermark, i64::MAX);
     assert_eq!(fetch::FetchPartition::default().log_start_offset, -1);
     let decoded: MetadataRequest = decode(&encode(&MetadataRequest::default(), 0).unwrap(), 0).unwrap();
@@ -52,106 +38,49 @@ fn fields_a_version_lacks_get_their_defaults() {
 
 #[test]
 fn a_field_the_version_lacks_is_refused_unless_default_or_ignorable() {
-    let by_name = FindCoordinatorRequest {
-        key: "group".into(),
-        ..Default::default()
-    };
+    let by_name = FindCoordinatorRequest { key: "group".into(), ..Default::default() };
     assert!(encode(&by_name, 3).is_ok());
     assert_eq!(
         encode(&by_name, 4),
-        Err(EncodeError::UnsupportedField {
-            message: "FindCoordinatorRequest",
-            field: "key",
-            version: 4
-        })
+        Err(EncodeError::UnsupportedField { message: "FindCoordinatorRequest", field: "key", version: 4 })
     );
-    let no_creation = MetadataRequest {
-        allow_auto_topic_creation: false,
-        ..Default::default()
-    };
-    assert!(matches!(
-        encode(&no_creation, 3),
-        Err(EncodeError::UnsupportedField { .. })
-    ));
+    let no_creation = MetadataRequest { allow_auto_topic_creation: false, ..Default::default() };
+    assert!(matches!(encode(&no_creation, 3), Err(EncodeError::UnsupportedField { .. })));
     assert!(encode(&no_creation, 4).is_ok());
     // In a tagged field and in a nested struct.
-    let follower = FetchRequest {
-        replica_state: fetch::ReplicaState {
-            replica_id: 1,
-            replica_epoch: 2,
-        },
-        ..Default::default()
-    };
-    assert!(matches!(
-        encode(&follower, 14),
-        Err(EncodeError::UnsupportedField { .. })
-    ));
+    let follower =
+        FetchRequest { replica_state: fetch::ReplicaState { replica_id: 1, replica_epoch: 2 }, ..Default::default() };
+    assert!(matches!(encode(&follower, 14), Err(EncodeError::UnsupportedField { .. })));
     assert!(encode(&follower, 15).is_ok());
     // Ignorable: dropped.
-    let consumer = FetchRequest {
-        rack_id: "a".into(),
-        max_bytes: 5,
-        session_epoch: 7,
-        ..Default::default()
-    };
+    let consumer = FetchRequest { rack_id: "a".into(), max_bytes: 5, session_epoch: 7, ..Default::default() };
     let decoded: FetchRequest = decode(&encode(&consumer, 4).unwrap(), 4).unwrap();
-    assert_eq!(
-        decoded,
-        FetchRequest {
-            max_bytes: 5,
-            ..Default::default()
-        }
-    );
+    assert_eq!(decoded, FetchRequest { max_bytes: 5, ..Default::default() });
 }
 
 #[test]
 fn null_is_refused_where_the_version_does_not_allow_it() {
-    let all_topics = MetadataRequest {
-        topics: None,
-        ..Default::default()
-    };
-    let refused = EncodeError::UnexpectedNull {
-        message: "MetadataRequest",
-        field: "topics",
-        version: 0,
-    };
+    let all_topics = MetadataRequest { topics: None, ..Default::default() };
+    let refused = EncodeError::UnexpectedNull { message: "MetadataRequest", field: "topics", version: 0 };
     assert_eq!(encode(&all_topics, 0), Err(refused));
     assert_eq!(&encode(&all_topics, 1).unwrap()[..], &[0xff, 0xff, 0xff, 0xff]);
     let null_array = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff]);
-    assert_eq!(
-        decode::<MetadataRequest>(&null_array, 0),
-        Err(DecodeError::UnexpectedNull)
-    );
-    assert_eq!(
-        decode::<MetadataRequest>(&null_array, 1),
-        Ok(MetadataRequest {
-            topics: None,
-            ..Default::default()
-        })
-    );
+    assert_eq!(decode::<MetadataRequest>(&null_array, 0), Err(DecodeError::UnexpectedNull));
+    assert_eq!(decode::<MetadataRequest>(&null_array, 1), Ok(MetadataRequest { topics: None, ..Default::default() }));
     // Below −1 is no null.
     let negative = Bytes::from_static(&[0xff, 0xff, 0xff, 0xfe]);
-    assert_eq!(
-        decode::<MetadataRequest>(&negative, 1),
-        Err(DecodeError::NegativeLength(-2))
-    );
+    assert_eq!(decode::<MetadataRequest>(&negative, 1), Err(DecodeError::NegativeLength(-2)));
 }
 
 #[test]
 fn versions_outside_the_range_are_refused() {
     assert_eq!(
         encode(&ListOffsetsResponse::default(), 12),
-        Err(EncodeError::UnsupportedVersion {
-            message: "ListOffsetsResponse",
-            version: 12
-        })
+        Err(EncodeError::UnsupportedVersion { message: "ListOffsetsResponse", version: 12 })
     );
     assert_eq!(
         decode::<FetchRequest>(&Bytes::new(), 3),
-        Err(DecodeError::UnsupportedVersion {
-            message: "FetchRequest",
-            version: 3
-        })
+        Err(DecodeError::UnsupportedVersion { message: "FetchRequest", version: 3 })
     );
     assert!(decode::<FetchRequest>(&Bytes::new(), -1).is_err());
     assert!(decode::<ProduceRequest>(&Bytes::new(), i16::MAX).is_err());
@@ -165,10 +94,7 @@ fn produce_has_a_layout_from_version_0_on() {
         timeout_ms: 2,
         topic_data: vec![produce::TopicProduceData {
             name: "t".into(),
-            partition_data: vec![produce::PartitionProduceData {
-                index: 3,
-                records: Some(Bytes::from_static(b"set")),
-            }],
+            partition_data: vec![produce::PartitionProduceData { index: 3, records: Some(Bytes::from_static(b"set")) }],
             ..Default::default()
         }],
         ..Default::default()
@@ -193,10 +119,7 @@ fn produce_has_a_layout_from_version_0_on() {
     let (throttle, append_time): (&[u8], &[u8]) = (&[0; 4], &[0xff; 8]);
     assert_eq!(encode(&response, 0).unwrap(), partition);
     assert_eq!(encode(&response, 1).unwrap(), [partition, throttle].concat());
-    assert_eq!(
-        encode(&response, 2).unwrap(),
-        [partition, append_time, throttle].concat()
-    );
+    assert_eq!(encode(&response, 2).unwrap(), [partition, append_time, throttle].concat());
 }
 
 #[test]
@@ -213,11 +136,7 @@ fn list_offsets_11_has_the_layout_of_10() {
 fn create_topics_tells_the_topic_id_from_version_7_on() {
     let id = Uuid::from_u128(0x0102_0304);
     let response = CreateTopicsResponse {
-        topics: vec![create_topics::CreatableTopicResult {
-            topic_id: id,
-            error_message: None,
-            ..Default::default()
-        }],
+        topics: vec![create_topics::CreatableTopicResult { topic_id: id, error_message: None, ..Default::default() }],
         ..Default::default()
     };
     let told: CreateTopicsResponse = decode(&encode(&response, 7).unwrap(), 7).unwrap();

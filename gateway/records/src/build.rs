@@ -45,12 +45,7 @@ impl BatchBuilder {
             base_sequence: -1,
             record_count: 0,
         };
-        Self {
-            compression: Compression::None,
-            header,
-            records: Vec::new(),
-            first_timestamp: None,
-        }
+        Self { compression: Compression::None, header, records: Vec::new(), first_timestamp: None }
     }
 
     /// Compresses the records.

@@ -81,11 +81,7 @@ impl Compression {
             Self::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(input.as_ref()), self, max_bytes),
             Self::Snappy => unsnap(input, max_bytes),
             Self::Lz4 if !input.starts_with(&LZ4_FRAME_MAGIC) => Err(malformed(self, "no frame magic")),
-            Self::Lz4 => read_bounded(
-                lz4_flex::frame::FrameDecoder::new(input.as_ref()),
-                self,
-                max_bytes,
-            ),
+            Self::Lz4 => read_bounded(lz4_flex::frame::FrameDecoder::new(input.as_ref()), self, max_bytes),
             Self::Zstd => unzstd(input, max_bytes),
         };
         output.map(Bytes::from)
@@ -98,10 +94,7 @@ impl Compression {
             Self::None => Ok(input.to_vec()),
             Self::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder
-                    .write_all(input)
-                    .and_then(|()| encoder.finish())
-                    .map_err(|error| malformed(self, error))
+                encoder.write_all(input).and_then(|()| encoder.finish()).map_err(|error| malformed(self, error))
             }
             Self::Snappy => snap_xerial(input),
             Self::Lz4 => {
@@ -119,24 +112,15 @@ fn malformed(codec: Compression, why: impl std::fmt::Display) -> BatchError {
 }
 
 fn too_much(max_bytes: usize) -> BatchError {
-    BatchError::too_large(format!(
-        "the records decompress to more than the {max_bytes} bytes allowed"
-    ))
+    BatchError::too_large(format!("the records decompress to more than the {max_bytes} bytes allowed"))
 }
 
 fn read_bounded(decoder: impl Read, codec: Compression, max_bytes: usize) -> Result<Vec<u8>, BatchError> {
     // One byte more than allowed tells "exactly the bound" from "over it".
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
     let mut output = Vec::new();
-    decoder
-        .take(limit)
-        .read_to_end(&mut output)
-        .map_err(|error| malformed(codec, error))?;
-    if output.len() > max_bytes {
-        Err(too_much(max_bytes))
-    } else {
-        Ok(output)
-    }
+    decoder.take(limit).read_to_end(&mut output).map_err(|error| malformed(codec, error))?;
+    if output.len() > max_bytes { Err(too_much(max_bytes)) } else { Ok(output) }
 }
 
 /// The whole input is raw snappy, unless it starts like snappy-java's stream.
@@ -150,9 +134,7 @@ fn unsnap(input: &[u8], max_bytes: usize) -> Result<Vec<u8>, BatchError> {
     while !rest.is_empty() {
         // Streams may be joined: a header can stand wherever a block can.
         if let Some(behind_magic) = rest.strip_prefix(&XERIAL_MAGIC) {
-            rest = behind_magic
-                .get(8..)
-                .ok_or_else(|| malformed(Compression::Snappy, "the stream header is cut"))?;
+            rest = behind_magic.get(8..).ok_or_else(|| malformed(Compression::Snappy, "the stream header is cut"))?;
             continue;
         }
         let (block, behind) = split_xerial_block(rest)
@@ -172,16 +154,10 @@ fn unsnap_block(block: &[u8], max_bytes: usize, output: &mut Vec<u8>) -> Result<
     let bad = |error: snap::Error| malformed(Compression::Snappy, error);
     let claimed = snap::raw::decompress_len(block).map_err(bad)?;
     if claimed > block.len().saturating_mul(SNAPPY_MAX_RATIO) {
-        return Err(malformed(
-            Compression::Snappy,
-            "a block claims more bytes than it can hold",
-        ));
+        return Err(malformed(Compression::Snappy, "a block claims more bytes than it can hold"));
     }
     let start = output.len();
-    let end = start
-        .checked_add(claimed)
-        .filter(|end| *end <= max_bytes)
-        .ok_or_else(|| too_much(max_bytes))?;
+    let end = start.checked_add(claimed).filter(|end| *end <= max_bytes).ok_or_else(|| too_much(max_bytes))?;
     output.resize(end, 0);
     let room = output.get_mut(start..).unwrap_or_default();
     let written = snap::raw::Decoder::new().decompress(block, room).map_err(bad)?;
@@ -194,9 +170,8 @@ fn snap_xerial(input: &[u8]) -> Result<Vec<u8>, BatchError> {
     output.extend_from_slice(&1_i32.to_be_bytes());
     output.extend_from_slice(&1_i32.to_be_bytes());
     for block in input.chunks(XERIAL_BLOCK) {
-        let packed = snap::raw::Encoder::new()
-            .compress_vec(block)
-            .map_err(|error| malformed(Compression::Snappy, error))?;
+        let packed =
+            snap::raw::Encoder::new().compress_vec(block).map_err(|error| malformed(Compression::Snappy, error))?;
         // 32 KiB of input never compress to more than an i32 counts.
         output.extend_from_slice(&i32::try_from(packed.len()).unwrap_or(i32::MAX).to_be_bytes());
         output.extend_from_slice(&packed);
@@ -223,20 +198,10 @@ fn unzstd(input: &[u8], max_bytes: usize) -> Result<Vec<u8>, BatchError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        missing_docs
-    )]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
     use super::*;
 
-    const CODECS: [Compression; 4] = [
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
+    const CODECS: [Compression; 4] = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
     fn sample(len: usize) -> Vec<u8> {
         (0..len).map(|i| (i * i / 7 % 253) as u8).collect()
@@ -261,10 +226,7 @@ mod tests {
             let packed = Bytes::from(codec.compress(&zeros).unwrap());
             for max_bytes in [0, 1, 1000, 1 << 20, zeros.len() - 1] {
                 let refused = codec.decompress(&packed, max_bytes);
-                assert!(
-                    matches!(refused, Err(BatchError::TooLarge(_))),
-                    "{codec:?} {max_bytes}: {refused:?}"
-                );
+                assert!(matches!(refused, Err(BatchError::TooLarge(_))), "{codec:?} {max_bytes}: {refused:?}");
             }
             assert_eq!(codec.decompress(&packed, zeros.len()).unwrap().len(), zeros.len());
         }
@@ -285,10 +247,7 @@ mod tests {
         // The block claims 2^32 - 1 bytes, and holds none.
         let forged = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
         let refused = Compression::Snappy.decompress(&forged, usize::MAX);
-        assert!(
-            matches!(refused, Err(BatchError::InvalidRecord(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(BatchError::InvalidRecord(_))), "{refused:?}");
     }
 
     #[test]
@@ -298,11 +257,7 @@ mod tests {
         assert_eq!(Compression::Snappy.decompress(&raw, 1000).unwrap(), data);
         for codec in [Compression::Snappy, Compression::Gzip] {
             let twice = Bytes::from(codec.compress(&data).unwrap().repeat(2));
-            assert_eq!(
-                codec.decompress(&twice, 2000).unwrap(),
-                data.repeat(2),
-                "{codec:?}"
-            );
+            assert_eq!(codec.decompress(&twice, 2000).unwrap(), data.repeat(2), "{codec:?}");
         }
     }
 
@@ -315,19 +270,10 @@ mod tests {
                 let result = codec.decompress(&cut, 5000);
                 // lz4 takes the end of input between blocks for the end of the frame; the record count then
                 // shows what is missing.
-                assert!(
-                    result.is_err() || codec == Compression::Lz4,
-                    "{codec:?} cut to {len}: {result:?}"
-                );
+                assert!(result.is_err() || codec == Compression::Lz4, "{codec:?} cut to {len}: {result:?}");
             }
             let foreign = Bytes::from_static(b"no codec ever wrote this sentence");
-            assert!(
-                matches!(
-                    codec.decompress(&foreign, 5000),
-                    Err(BatchError::InvalidRecord(_))
-                ),
-                "{codec:?}"
-            );
+            assert!(matches!(codec.decompress(&foreign, 5000), Err(BatchError::InvalidRecord(_))), "{codec:?}");
         }
     }
 }

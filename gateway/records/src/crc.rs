@@ -32,10 +32,7 @@ const fn multiply(a: u32, mut b: u32) -> u32 {
     product
 }
 
-#[allow(
-    clippy::indexing_slicing,
-    reason = "evaluated at compile time; a wrong index is a build error"
-)]
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time; a wrong index is a build error")]
 const fn powers() -> [[u32; 16]; NIBBLES] {
     let mut table = [[ONE; 16]; NIBBLES];
     // x^8: one zero byte.
@@ -63,11 +60,7 @@ pub fn crc32c_combine(crc_a: u32, crc_b: u32, len_b: u64) -> u32 {
             break;
         }
         // Masked to 0..=15, so the lookup always succeeds.
-        let power = usize::try_from(rest & 15)
-            .ok()
-            .and_then(|value| row.get(value))
-            .copied()
-            .unwrap_or(ONE);
+        let power = usize::try_from(rest & 15).ok().and_then(|value| row.get(value)).copied().unwrap_or(ONE);
         if power != ONE {
             shifted = multiply(power, shifted);
         }
@@ -79,19 +72,12 @@ pub fn crc32c_combine(crc_a: u32, crc_b: u32, len_b: u64) -> u32 {
 /// CRC32C of parts laid end to end, from each part's (CRC32C, length in bytes). No parts: 0, the CRC of nothing.
 #[must_use]
 pub fn crc32c_of_parts(parts: impl IntoIterator<Item = (u32, u64)>) -> u32 {
-    parts
-        .into_iter()
-        .fold(0, |crc, (part_crc, len)| crc32c_combine(crc, part_crc, len))
+    parts.into_iter().fold(0, |crc, (part_crc, len)| crc32c_combine(crc, part_crc, len))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        missing_docs
-    )]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
     use super::*;
 
     #[test]
@@ -111,11 +97,7 @@ mod tests {
             for delta in [0_u64, 1, 12_345] {
                 let len = (1_u64 << shift) + delta;
                 let expected = crc32c::crc32c_combine(0xdead_beef, 0x1234_5678, len as usize);
-                assert_eq!(
-                    crc32c_combine(0xdead_beef, 0x1234_5678, len),
-                    expected,
-                    "length {len}"
-                );
+                assert_eq!(crc32c_combine(0xdead_beef, 0x1234_5678, len), expected, "length {len}");
             }
         }
     }

@@ -86,19 +86,14 @@ impl Trailer {
     /// Bytes of the whole object, to be held against what the store says.
     #[must_use]
     pub fn object_len(&self) -> u64 {
-        self.footer_range()
-            .end
-            .saturating_add(u64::try_from(TRAILER_LEN).unwrap_or(u64::MAX))
+        self.footer_range().end.saturating_add(u64::try_from(TRAILER_LEN).unwrap_or(u64::MAX))
     }
 }
 
 /// The footer of a segment with these runs.
 pub(crate) fn encode_footer(runs: &[Run]) -> Vec<u8> {
     let batches = runs.iter().map(|run| run.batches.len()).sum::<usize>();
-    let size = runs
-        .len()
-        .saturating_mul(RUN_LEN)
-        .saturating_add(batches.saturating_mul(RUN_BATCH_LEN));
+    let size = runs.len().saturating_mul(RUN_LEN).saturating_add(batches.saturating_mul(RUN_BATCH_LEN));
     let mut out = Vec::with_capacity(size.saturating_add(4 + TRAILER_LEN));
     out.put_u32_le(count_u32(runs.len()));
     for run in runs {
@@ -114,11 +109,7 @@ pub(crate) fn encode_footer(runs: &[Run]) -> Vec<u8> {
             out.put_i16_le(batch.producer_epoch);
             out.put_i32_le(batch.base_sequence);
             out.put_i64_le(batch.max_timestamp);
-            out.put_u8(if batch.is_transactional {
-                TRANSACTIONAL_FLAG
-            } else {
-                0
-            });
+            out.put_u8(if batch.is_transactional { TRANSACTIONAL_FLAG } else { 0 });
         }
     }
     out
@@ -152,17 +143,12 @@ pub fn read_trailer(last_bytes: &[u8]) -> Result<Trailer, SegmentError> {
         SegmentError::NotASegment(format!("{} bytes are fewer than a trailer has", last_bytes.len()).into())
     })?;
     if !trailer.ends_with(&SEGMENT_MAGIC) {
-        return Err(SegmentError::NotASegment(
-            "the object does not end in the segment magic".into(),
-        ));
+        return Err(SegmentError::NotASegment("the object does not end in the segment magic".into()));
     }
     // Reads 28 of 36 bytes, so none can run short.
     let mut rest: &[u8] = trailer;
-    let read = Trailer {
-        footer_start: rest.get_u64_le(),
-        footer_len: rest.get_u64_le(),
-        footer_crc32c: rest.get_u32_le(),
-    };
+    let read =
+        Trailer { footer_start: rest.get_u64_le(), footer_len: rest.get_u64_le(), footer_crc32c: rest.get_u32_le() };
     let own_crc = rest.get_u32_le();
     let version = rest.get_u32_le();
     if version != SEGMENT_VERSION {
@@ -202,22 +188,14 @@ pub fn read_footer(footer: &[u8], trailer: &Trailer) -> Result<Vec<Run>, Segment
     for _ in 0..run_count {
         let run = read_run(&mut rest, position)?;
         let order = (run.topic_id, run.partition);
-        if runs
-            .last()
-            .is_some_and(|last| (last.topic_id, last.partition) >= order)
-        {
-            return Err(SegmentError::corrupt(
-                "the runs are not in ascending order of topic id and partition",
-            ));
+        if runs.last().is_some_and(|last| (last.topic_id, last.partition) >= order) {
+            return Err(SegmentError::corrupt("the runs are not in ascending order of topic id and partition"));
         }
         position = run.start.saturating_add(run.len);
         runs.push(run);
     }
     if !rest.is_empty() {
-        return Err(SegmentError::corrupt(format!(
-            "{} bytes follow the last run of the footer",
-            rest.len()
-        )));
+        return Err(SegmentError::corrupt(format!("{} bytes follow the last run of the footer", rest.len())));
     }
     if position != trailer.footer_start {
         return Err(SegmentError::corrupt(format!(
@@ -263,13 +241,7 @@ fn read_run(rest: &mut &[u8], expected_start: u64) -> Result<Run, SegmentError> 
              from {start} on, or do not start at {expected_start}"
         )));
     }
-    Ok(Run {
-        topic_id,
-        partition,
-        start,
-        len,
-        batches,
-    })
+    Ok(Run { topic_id, partition, start, len, batches })
 }
 
 fn read_batch(rest: &mut &[u8]) -> Result<RunBatch, SegmentError> {

@@ -151,17 +151,14 @@ impl BatchHeader {
     /// Bytes of the whole batch: 12 + `batch_length`. A negative length counts as 0.
     #[must_use]
     pub fn total_len(&self) -> usize {
-        usize::try_from(self.batch_length)
-            .unwrap_or(0)
-            .saturating_add(LENGTH_END)
+        usize::try_from(self.batch_length).unwrap_or(0).saturating_add(LENGTH_END)
     }
 
     /// The codec of the records. Errors: `UnsupportedCompression` for codes 5, 6 and 7, which nobody defined.
     pub fn compression(&self) -> Result<Compression, BatchError> {
         let code = self.attributes & COMPRESSION_MASK;
-        Compression::from_code(code).ok_or_else(|| {
-            BatchError::UnsupportedCompression(format!("compression code {code} is not defined").into())
-        })
+        Compression::from_code(code)
+            .ok_or_else(|| BatchError::UnsupportedCompression(format!("compression code {code} is not defined").into()))
     }
 
     /// Who set the timestamps (bit 3).
@@ -216,26 +213,17 @@ pub(crate) fn check_magic(magic: i8) -> Result<(), BatchError> {
         0 | 1 => Err(BatchError::UnsupportedMagic(
             format!("message format v{magic} is not supported here: record batches of magic 2 are").into(),
         )),
-        unknown => Err(BatchError::corrupt(format!(
-            "magic {unknown} is not a message format"
-        ))),
+        unknown => Err(BatchError::corrupt(format!("magic {unknown} is not a message format"))),
     }
 }
 
 fn too_short(len: usize) -> BatchError {
-    BatchError::corrupt(format!(
-        "{len} bytes are fewer than the {BATCH_OVERHEAD} of a batch header"
-    ))
+    BatchError::corrupt(format!("{len} bytes are fewer than the {BATCH_OVERHEAD} of a batch header"))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        missing_docs
-    )]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
     use super::*;
 
     fn header() -> BatchHeader {
@@ -278,15 +266,9 @@ mod tests {
 
     #[test]
     fn attribute_bits_are_where_kafka_has_them() {
-        let with = |attributes| BatchHeader {
-            attributes,
-            ..header()
-        };
+        let with = |attributes| BatchHeader { attributes, ..header() };
         assert_eq!(with(4).compression().unwrap(), Compression::Zstd);
-        assert!(matches!(
-            with(5).compression(),
-            Err(BatchError::UnsupportedCompression(_))
-        ));
+        assert!(matches!(with(5).compression(), Err(BatchError::UnsupportedCompression(_))));
         assert_eq!(with(8).timestamp_type(), TimestampType::LogAppendTime);
         assert!(with(16).is_transactional() && !with(16).is_control());
         assert!(with(32).is_control() && !with(32).is_transactional());
@@ -298,23 +280,11 @@ mod tests {
     #[test]
     fn impossible_batch_lengths_are_corrupt_and_never_panic() {
         for batch_length in [i32::MIN, -13, -12, -1, 0, 1, 12, 13, 14, 48] {
-            let wrong = BatchHeader {
-                batch_length,
-                ..header()
-            };
-            assert!(
-                matches!(BatchHeader::parse(&wrong.encode()), Err(BatchError::Corrupt(_))),
-                "{batch_length}"
-            );
+            let wrong = BatchHeader { batch_length, ..header() };
+            assert!(matches!(BatchHeader::parse(&wrong.encode()), Err(BatchError::Corrupt(_))), "{batch_length}");
             assert!(wrong.total_len() >= 12);
         }
-        let largest = BatchHeader {
-            batch_length: i32::MAX,
-            ..header()
-        };
-        assert_eq!(
-            BatchHeader::parse(&largest.encode()).unwrap().total_len(),
-            2_147_483_659
-        );
+        let largest = BatchHeader { batch_length: i32::MAX, ..header() };
+        assert_eq!(BatchHeader::parse(&largest.encode()).unwrap().total_len(), 2_147_483_659);
     }
 }

@@ -98,8 +98,8 @@ struct Stored {
 /// Errors: `Corrupt` if a header is no batch header, a batch is cut by the end of the rope, counts more or (at the
 /// end) fewer records than the extent, overflows an offset, or fails its CRC when `check_crc` asks for it.
 pub fn take_batches(rope: &[Bytes], plan: &PatchPlan) -> Result<Taken, BatchError> {
-    let mut cursor = RopeCursor::new(rope)
-        .ok_or_else(|| BatchError::corrupt("the extent is longer than memory can be"))?;
+    let mut cursor =
+        RopeCursor::new(rope).ok_or_else(|| BatchError::corrupt("the extent is longer than memory can be"))?;
     let extent_end = i64::try_from(plan.records)
         .ok()
         .and_then(|records| plan.base_offset.checked_add(records))
@@ -112,10 +112,7 @@ pub fn take_batches(rope: &[Bytes], plan: &PatchPlan) -> Result<Taken, BatchErro
         if batch.next_offset <= plan.from_offset {
             skip(&mut cursor, batch.total_len)?;
         } else {
-            let fits = taken
-                .bytes
-                .checked_add(batch.total_len)
-                .filter(|bytes| *bytes <= plan.max_bytes);
+            let fits = taken.bytes.checked_add(batch.total_len).filter(|bytes| *bytes <= plan.max_bytes);
             let whole_anyway = plan.first_whole && taken.batches == 0;
             if batch.base_offset >= plan.end_offset || (fits.is_none() && !whole_anyway) {
                 patched.finish(&mut taken.chunks);
@@ -148,11 +145,7 @@ pub fn patch_extent(
     leader_epoch: i32,
     check_crc: bool,
 ) -> Result<(Vec<Bytes>, usize), BatchError> {
-    let plan = PatchPlan {
-        leader_epoch,
-        check_crc,
-        ..PatchPlan::whole(base_offset, records)
-    };
+    let plan = PatchPlan { leader_epoch, check_crc, ..PatchPlan::whole(base_offset, records) };
     take_batches(rope, &plan).map(|taken| (taken.chunks, taken.bytes))
 }
 
@@ -160,32 +153,21 @@ pub fn patch_extent(
 /// walk is bounded by the rope (I-09).
 fn read_stored(cursor: &RopeCursor<'_>, base_offset: i64, extent_end: i64) -> Result<Stored, BatchError> {
     let bad = |what: &str| BatchError::corrupt(format!("stored batch at offset {base_offset}: {what}"));
-    let header: [u8; BATCH_OVERHEAD] = cursor
-        .peek()
-        .ok_or_else(|| bad("the extent ends inside the batch header"))?;
+    let header: [u8; BATCH_OVERHEAD] = cursor.peek().ok_or_else(|| bad("the extent ends inside the batch header"))?;
     let header = BatchHeader::parse(&header).map_err(|error| bad(&error.to_string()))?;
     if header.total_len() > cursor.remaining() {
         return Err(bad("the extent ends inside the batch"));
     }
-    let count = header
-        .dense_record_count()
-        .ok_or_else(|| bad("the record count contradicts the offset delta"))?;
+    let count = header.dense_record_count().ok_or_else(|| bad("the record count contradicts the offset delta"))?;
     let next_offset = base_offset
         .checked_add(i64::from(count))
         .filter(|next| *next <= extent_end)
         .ok_or_else(|| bad("the batch has more records than the extent has left"))?;
-    Ok(Stored {
-        total_len: header.total_len(),
-        base_offset,
-        next_offset,
-        crc: header.crc,
-    })
+    Ok(Stored { total_len: header.total_len(), base_offset, next_offset, crc: header.crc })
 }
 
 fn skip(cursor: &mut RopeCursor<'_>, len: usize) -> Result<(), BatchError> {
-    cursor
-        .advance(len, |_, _| {})
-        .ok_or_else(|| BatchError::corrupt("the extent ends inside a batch"))
+    cursor.advance(len, |_, _| {}).ok_or_else(|| BatchError::corrupt("the extent ends inside a batch"))
 }
 
 /// The prefixes written so far, and where in the output each belongs: they become slices of one allocation only when
@@ -215,9 +197,7 @@ impl Patched {
         chunks.push(Bytes::new());
         skip(cursor, PATCHED_LEN)?;
         let body_len = batch.total_len.checked_sub(PATCHED_LEN).ok_or_else(cut)?;
-        cursor
-            .advance(body_len, |chunk, range| chunks.push(chunk.slice(range)))
-            .ok_or_else(cut)
+        cursor.advance(body_len, |chunk, range| chunks.push(chunk.slice(range))).ok_or_else(cut)
     }
 
     fn finish(self, chunks: &mut [Bytes]) {

@@ -56,11 +56,7 @@ pub fn records(batch: &Bytes, max_decompressed: usize) -> Result<RecordIter, Bat
     records_of(batch, &header, max_decompressed)
 }
 
-fn records_of(
-    batch: &Bytes,
-    header: &BatchHeader,
-    max_decompressed: usize,
-) -> Result<RecordIter, BatchError> {
+fn records_of(batch: &Bytes, header: &BatchHeader, max_decompressed: usize) -> Result<RecordIter, BatchError> {
     if header.total_len() != batch.len() {
         return Err(BatchError::corrupt(format!(
             "the batch says it has {} bytes; there are {}",
@@ -71,10 +67,7 @@ fn records_of(
     // total_len is at least the overhead, so the slice is in bounds.
     let payload = batch.slice(BATCH_OVERHEAD..);
     let data = header.compression()?.decompress(&payload, max_decompressed)?;
-    Ok(RecordIter {
-        data: Fields(data),
-        left: header.record_count,
-    })
+    Ok(RecordIter { data: Fields(data), left: header.record_count })
 }
 
 /// The first record of `batch` whose timestamp is at or after `target` (ms): its offset delta and its timestamp.
@@ -82,11 +75,7 @@ fn records_of(
 /// LogAppendTime every record has the batch's maximal timestamp.
 ///
 /// Errors: those of [`records`], and `InvalidRecord` if the record found claims an offset outside its batch.
-pub fn find_timestamp(
-    batch: &Bytes,
-    target: i64,
-    max_decompressed: usize,
-) -> Result<Option<(i32, i64)>, BatchError> {
+pub fn find_timestamp(batch: &Bytes, target: i64, max_decompressed: usize) -> Result<Option<(i32, i64)>, BatchError> {
     let header = BatchHeader::parse(batch)?;
     if header.max_timestamp < target {
         return Ok(None);
@@ -117,9 +106,7 @@ impl Iterator for RecordIter {
         if self.left <= 0 {
             let surplus = std::mem::take(&mut self.data.0).len();
             return (surplus > 0).then(|| {
-                Err(BatchError::invalid_record(format!(
-                    "{surplus} bytes follow the last record of the batch"
-                )))
+                Err(BatchError::invalid_record(format!("{surplus} bytes follow the last record of the batch")))
             });
         }
         let Some(record) = self.data.record() else {

@@ -21,14 +21,8 @@ pub(crate) struct RopeCursor<'a> {
 impl<'a> RopeCursor<'a> {
     /// Starts at the first byte. None: the lengths add up to more than a usize holds.
     pub(crate) fn new(chunks: &'a [Bytes]) -> Option<Self> {
-        let remaining = chunks
-            .iter()
-            .try_fold(0_usize, |sum, chunk| sum.checked_add(chunk.len()))?;
-        Some(Self {
-            chunks,
-            within: 0,
-            remaining,
-        })
+        let remaining = chunks.iter().try_fold(0_usize, |sum, chunk| sum.checked_add(chunk.len()))?;
+        Some(Self { chunks, within: 0, remaining })
     }
 
     /// Bytes ahead of the cursor.
@@ -54,11 +48,7 @@ impl<'a> RopeCursor<'a> {
 
     /// Moves `len` bytes on, calling `visit` with each chunk and the range of it that was passed, in order. None, and
     /// no call: fewer than `len` bytes are ahead.
-    pub(crate) fn advance(
-        &mut self,
-        len: usize,
-        mut visit: impl FnMut(&'a Bytes, Range<usize>),
-    ) -> Option<()> {
+    pub(crate) fn advance(&mut self, len: usize, mut visit: impl FnMut(&'a Bytes, Range<usize>)) -> Option<()> {
         self.remaining = self.remaining.checked_sub(len)?;
         let mut wanted = len;
         while wanted > 0 {

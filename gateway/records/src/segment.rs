@@ -137,13 +137,7 @@ impl SegmentBuilder {
                 chunks.push(batch.bytes);
             }
             let len = position.saturating_sub(start);
-            runs.push(Run {
-                topic_id,
-                partition,
-                start,
-                len,
-                batches: described,
-            });
+            runs.push(Run { topic_id, partition, start, len, batches: described });
         }
         let mut tail = encode_footer(&runs);
         let trailer = encode_trailer(position, &tail);
@@ -152,12 +146,7 @@ impl SegmentBuilder {
         parts.push((crc32c::crc32c(&tail), len_u64(&tail)));
         let len = position.saturating_add(len_u64(&tail));
         chunks.push(tail);
-        BuiltSegment {
-            chunks,
-            len,
-            crc32c: crc32c_of_parts(parts),
-            runs,
-        }
+        BuiltSegment { chunks, len, crc32c: crc32c_of_parts(parts), runs }
     }
 }
 

@@ -59,9 +59,7 @@ pub struct ValidBatch {
 pub fn validate_produce(records: &Bytes, rules: &ProduceRules) -> Result<ValidBatch, BatchError> {
     let header = find_batch(records, rules.exactly_one)?;
     if header.compression()? == Compression::Zstd && !rules.allow_zstd {
-        return Err(BatchError::UnsupportedCompression(
-            "zstd needs Produce version 7 or later".into(),
-        ));
+        return Err(BatchError::UnsupportedCompression("zstd needs Produce version 7 or later".into()));
     }
     if header.base_offset != 0 {
         return Err(BatchError::invalid_record(format!(
@@ -82,39 +80,24 @@ pub fn validate_produce(records: &Bytes, rules: &ProduceRules) -> Result<ValidBa
     check_count(&header)?;
     check_producer(&header)?;
     if header.timestamp_type() == TimestampType::LogAppendTime {
-        return Err(BatchError::InvalidTimestamp(
-            "a producer must not set the timestamp type LogAppendTime".into(),
-        ));
+        return Err(BatchError::InvalidTimestamp("a producer must not set the timestamp type LogAppendTime".into()));
     }
-    Ok(ValidBatch {
-        bytes,
-        header,
-        crc_of_all,
-    })
+    Ok(ValidBatch { bytes, header, crc_of_all })
 }
 
 /// The header of the batch at the start, once it is known that the whole batch is there (known issue 1: the length
 /// is compared, never trusted).
 fn find_batch(records: &Bytes, exactly_one: bool) -> Result<BatchHeader, BatchError> {
     let no_batch = || BatchError::invalid_record("there must be one whole record batch per partition");
-    let length: &[u8; 4] = records
-        .get(LENGTH_END - 4..)
-        .and_then(|rest| rest.first_chunk())
-        .ok_or_else(no_batch)?;
+    let length: &[u8; 4] = records.get(LENGTH_END - 4..).and_then(|rest| rest.first_chunk()).ok_or_else(no_batch)?;
     let length = i32::from_be_bytes(*length);
     if length < MIN_LENGTH_OF_ANY_FORMAT {
-        return Err(BatchError::corrupt(format!(
-            "batch length {length} is below the minimum of any message format"
-        )));
+        return Err(BatchError::corrupt(format!("batch length {length} is below the minimum of any message format")));
     }
     let magic = records.get(MAGIC_AT).ok_or_else(no_batch)?;
     check_magic(i8::from_be_bytes([*magic]))?;
-    let total = usize::try_from(length)
-        .ok()
-        .and_then(|length| length.checked_add(LENGTH_END));
-    let trailing = total
-        .and_then(|total| records.len().checked_sub(total))
-        .ok_or_else(no_batch)?;
+    let total = usize::try_from(length).ok().and_then(|length| length.checked_add(LENGTH_END));
+    let trailing = total.and_then(|total| records.len().checked_sub(total)).ok_or_else(no_batch)?;
     let header = BatchHeader::parse(records)?;
     if exactly_one && trailing > 0 {
         return Err(BatchError::invalid_record(format!(
@@ -148,9 +131,7 @@ fn check_count(header: &BatchHeader) -> Result<(), BatchError> {
         )));
     }
     if header.is_control() {
-        return Err(BatchError::invalid_record(
-            "clients must not write control batches",
-        ));
+        return Err(BatchError::invalid_record("clients must not write control batches"));
     }
     Ok(())
 }
@@ -164,9 +145,7 @@ fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
             )));
         }
     } else if header.is_transactional() {
-        return Err(BatchError::invalid_record(
-            "a transactional batch needs a producer id",
-        ));
+        return Err(BatchError::invalid_record("a transactional batch needs a producer id"));
     }
     Ok(())
 }

@@ -48,12 +48,7 @@ pub(crate) fn write_varlong(out: &mut Vec<u8>, value: i64) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        missing_docs
-    )]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
     use super::*;
 
     fn encoded(value: i64) -> Vec<u8> {
@@ -64,13 +59,7 @@ mod tests {
 
     #[test]
     fn known_values_have_their_known_bytes() {
-        for (value, bytes) in [
-            (0, vec![0]),
-            (-1, vec![1]),
-            (1, vec![2]),
-            (63, vec![126]),
-            (64, vec![0x80, 1]),
-        ] {
+        for (value, bytes) in [(0, vec![0]), (-1, vec![1]), (1, vec![2]), (63, vec![126]), (64, vec![0x80, 1])] {
             assert_eq!(encoded(value), bytes);
         }
         assert_eq!(encoded(i64::from(i32::MIN)), [0xff, 0xff, 0xff, 0xff, 0x0f]);
@@ -79,11 +68,7 @@ mod tests {
     #[test]
     fn every_power_of_two_and_its_neighbours_come_back() {
         for shift in 0..64 {
-            for value in [
-                (1_i64 << shift).wrapping_sub(1),
-                1 << shift,
-                (1_i64 << shift).wrapping_neg(),
-            ] {
+            for value in [(1_i64 << shift).wrapping_sub(1), 1 << shift, (1_i64 << shift).wrapping_neg()] {
                 let bytes = encoded(value);
                 let mut rest = bytes.as_slice();
                 assert_eq!(read_varlong(&mut rest), Some(value));
@@ -97,10 +82,7 @@ mod tests {
     #[test]
     fn endless_and_cut_varints_are_refused() {
         assert_eq!(read_varlong(&mut [0x80; 64].as_slice()), None);
-        assert_eq!(
-            read_varint(&mut [0x80, 0x80, 0x80, 0x80, 0x80, 0].as_slice()),
-            None
-        );
+        assert_eq!(read_varint(&mut [0x80, 0x80, 0x80, 0x80, 0x80, 0].as_slice()), None);
         assert_eq!(read_varint(&mut [0x80].as_slice()), None);
         assert_eq!(read_varint(&mut [].as_slice()), None);
     }

@@ -1,11 +1,6 @@
 //! I-09: what lies about its size takes no memory. Alone in its file, and one test, because it counts every
 //! allocation of the process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 
@@ -50,11 +45,7 @@ fn lies_about_sizes_take_no_memory() {
         footer[0] = 1;
         footer[at..at + 4].fill(0xff);
         let footer_crc32c = crc32c::crc32c(&footer);
-        let trailer = Trailer {
-            footer_start: 0,
-            footer_len: len as u64,
-            footer_crc32c,
-        };
+        let trailer = Trailer { footer_start: 0, footer_len: len as u64, footer_crc32c };
         let used = allocated_by(|| assert!(read_footer(&footer, &trailer).is_err()));
         assert!(used < kib, "footer of {len}: {used}");
     }
@@ -63,11 +54,7 @@ fn lies_about_sizes_take_no_memory() {
     let used = allocated_by(|| read_all(&with_payload(Compression::None, &headers), usize::MAX));
     assert!(used < 4 * kib, "headers: {used}");
     // A batch that announces two billion records.
-    let counted = forge(
-        &forge(&small_batch(), 23, &(i32::MAX - 1).to_be_bytes()),
-        57,
-        &i32::MAX.to_be_bytes(),
-    );
+    let counted = forge(&forge(&small_batch(), 23, &(i32::MAX - 1).to_be_bytes()), 57, &i32::MAX.to_be_bytes());
     let used = allocated_by(|| read_all(&counted, usize::MAX));
     assert!(used < kib, "records: {used}");
     // Snappy blocks that announce four billion bytes, raw and framed.
@@ -85,19 +72,10 @@ fn lies_about_sizes_take_no_memory() {
     // Bombs: 16 MiB of zeros in a few bytes, 64 KiB allowed; lz4 keeps block buffers, the others next to nothing.
     let mut builder = BatchBuilder::new();
     builder.push(0, None, Some(&vec![0; 16 << 20]), &[]);
-    for codec in [
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ] {
+    for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
         let bomb = builder.clone().compression(codec).build().unwrap();
         let used = allocated_by(|| assert!(records(&bomb, 64 * kib).is_err()));
-        let bound = if codec == Compression::Lz4 {
-            17 * kib * kib
-        } else {
-            kib * kib
-        };
+        let bound = if codec == Compression::Lz4 { 17 * kib * kib } else { kib * kib };
         assert!(used < bound, "{codec:?}: {used}");
     }
 }

@@ -1,12 +1,7 @@
 //! Batches written by Apache Kafka's own serialiser (kafka-clients 4.3.1, `MemoryRecords.withIdempotentRecords` and
 //! `withRecords` on Java 17, snappy-java 1.1.10.7, lz4-java 1.10.2, zstd-jni 1.5.6-10): bytes from outside, so that
 //! a mistake made both in writing and in reading cannot hide.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 
@@ -186,25 +181,14 @@ const LARGE_SNAPPY: &str = "\
 
 fn unhex(text: &str) -> Bytes {
     let nibble = |digit: u8| (digit as char).to_digit(16).unwrap() as u8;
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
 }
 
 fn golden() -> Vec<(Compression, Bytes)> {
-    ALL_CODECS
-        .into_iter()
-        .zip([NONE, GZIP, SNAPPY, LZ4, ZSTD].map(unhex))
-        .collect()
+    ALL_CODECS.into_iter().zip([NONE, GZIP, SNAPPY, LZ4, ZSTD].map(unhex)).collect()
 }
 
-fn record(
-    offset_delta: i32,
-    timestamp_delta: i64,
-    key: Option<&'static str>,
-    value: Option<&'static str>,
-) -> Record {
+fn record(offset_delta: i32, timestamp_delta: i64, key: Option<&'static str>, value: Option<&'static str>) -> Record {
     let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
     Record {
         attributes: 0,
@@ -218,16 +202,10 @@ fn record(
 
 fn expected_records() -> Vec<Record> {
     let mut first = record(0, 0, Some("key"), Some("value"));
-    first.headers = vec![
-        (Bytes::from_static(b"h1"), Some(Bytes::from_static(b"x"))),
-        (Bytes::from_static(b"h2"), None),
-    ];
+    first.headers =
+        vec![(Bytes::from_static(b"h1"), Some(Bytes::from_static(b"x"))), (Bytes::from_static(b"h2"), None)];
     let only_a_value = "only a value, only a value, only a value";
-    vec![
-        first,
-        record(1, 100, None, Some(only_a_value)),
-        record(2, -1, Some("tombstone"), None),
-    ]
+    vec![first, record(1, 100, None, Some(only_a_value)), record(2, -1, Some("tombstone"), None)]
 }
 
 #[test]
@@ -266,10 +244,7 @@ fn kafkas_batches_are_valid_and_their_records_readable_with_every_codec() {
         let valid = validate_produce(&batch, &LENIENT).unwrap();
         assert_eq!(valid.bytes, batch);
         assert_eq!(valid.crc_of_all, crc32c::crc32c(&batch));
-        let read: Vec<Record> = records(&batch, MAX_DECOMPRESSED)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let read: Vec<Record> = records(&batch, MAX_DECOMPRESSED).unwrap().map(Result::unwrap).collect();
         assert_eq!(read, expected_records(), "{codec:?}");
         let found = find_timestamp(&batch, 1_700_000_000_001, MAX_DECOMPRESSED).unwrap();
         assert_eq!(found, Some((1, 1_700_000_000_100)));
@@ -280,12 +255,7 @@ fn kafkas_batches_are_valid_and_their_records_readable_with_every_codec() {
 fn what_is_built_here_is_byte_for_byte_what_kafka_builds() {
     let row = |timestamp, key: Option<&str>, value: Option<&str>, headers: support::Headers| {
         let bytes = |text: &str| text.as_bytes().to_vec();
-        Row {
-            timestamp,
-            key: key.map(bytes),
-            value: value.map(bytes),
-            headers,
-        }
+        Row { timestamp, key: key.map(bytes), value: value.map(bytes), headers }
     };
     let spec = BatchSpec {
         codec: Compression::None,
@@ -297,12 +267,7 @@ fn what_is_built_here_is_byte_for_byte_what_kafka_builds() {
                 Some("value"),
                 vec![(b"h1".to_vec(), Some(b"x".to_vec())), (b"h2".to_vec(), None)],
             ),
-            row(
-                1_700_000_000_100,
-                None,
-                Some("only a value, only a value, only a value"),
-                vec![],
-            ),
+            row(1_700_000_000_100, None, Some("only a value, only a value, only a value"), vec![]),
             row(1_699_999_999_999, Some("tombstone"), None, vec![]),
         ],
     };
@@ -315,10 +280,7 @@ fn kafkas_transactional_batch_is_read() {
     let header = BatchHeader::parse(&batch).unwrap();
     assert!(header.is_transactional() && !header.is_control());
     assert_eq!((header.base_offset, header.partition_leader_epoch), (5, 3));
-    assert_eq!(
-        (header.producer_id, header.producer_epoch, header.base_sequence),
-        (9, 0, 0)
-    );
+    assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (9, 0, 0));
     let read: Vec<Record> = records(&batch, 0).unwrap().map(Result::unwrap).collect();
     assert_eq!(read, vec![record(0, 0, None, Some(""))]);
     // Patched to where it says it is, it is the same batch again (I-10).
@@ -332,18 +294,12 @@ fn kafkas_large_compressed_batches_are_read() {
     for golden in [LARGE_GZIP, LARGE_LZ4, LARGE_ZSTD, LARGE_SNAPPY] {
         let batch = unhex(golden);
         validate_produce(&batch, &LENIENT).unwrap();
-        let read: Vec<Record> = records(&batch, MAX_DECOMPRESSED)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let read: Vec<Record> = records(&batch, MAX_DECOMPRESSED).unwrap().map(Result::unwrap).collect();
         assert_eq!(read.len(), 40);
         for (index, record) in read.iter().enumerate() {
             assert_eq!(record.key.as_deref(), Some(format!("k{index}").as_bytes()));
             assert_eq!(record.value.as_deref(), Some(&[index as u8; 2000][..]));
-            assert_eq!(
-                (record.offset_delta as usize, record.timestamp_delta as usize),
-                (index, index)
-            );
+            assert_eq!((record.offset_delta as usize, record.timestamp_delta as usize), (index, index));
         }
     }
 }

@@ -1,10 +1,5 @@
 //! Batches of an extent handed out with their final offsets.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 
@@ -23,15 +18,8 @@ struct Extent {
 impl Extent {
     fn of(specs: &[BatchSpec]) -> Self {
         let built: Vec<Bytes> = specs.iter().map(BatchSpec::build).collect();
-        let batches = built
-            .iter()
-            .zip(specs)
-            .map(|(bytes, spec)| (bytes.len(), spec.rows.len() as u64))
-            .collect();
-        Self {
-            bytes: Bytes::from(concat(&built)),
-            batches,
-        }
+        let batches = built.iter().zip(specs).map(|(bytes, spec)| (bytes.len(), spec.rows.len() as u64)).collect();
+        Self { bytes: Bytes::from(concat(&built)), batches }
     }
 
     fn records(&self) -> u64 {
@@ -204,10 +192,7 @@ fn nothing_but_prefixes_is_copied() {
     for (index, pair) in chunks.chunks(2).enumerate() {
         assert_eq!(pair[0].len(), PATCHED_LEN);
         assert_eq!(pair[0].as_ptr() as usize, first_prefix + index * PATCHED_LEN);
-        assert_eq!(
-            pair[1].as_ptr() as usize,
-            extent.as_ptr() as usize + index * batch.len() + PATCHED_LEN
-        );
+        assert_eq!(pair[1].as_ptr() as usize, extent.as_ptr() as usize + index * batch.len() + PATCHED_LEN);
     }
 }
 
@@ -217,15 +202,9 @@ fn an_early_stop_does_not_read_on() {
     let mut bytes = small_batch().repeat(2);
     let half = bytes.len() / 2;
     bytes.extend_from_slice(&[0xff; 100]);
-    let plan = PatchPlan {
-        max_bytes: half,
-        ..PatchPlan::whole(0, 10)
-    };
+    let plan = PatchPlan { max_bytes: half, ..PatchPlan::whole(0, 10) };
     let taken = take_batches(&[Bytes::from(bytes)], &plan).unwrap();
-    assert_eq!(
-        (taken.batches, taken.next_offset, taken.reached_end),
-        (1, Some(1), false)
-    );
+    assert_eq!((taken.batches, taken.next_offset, taken.reached_end), (1, Some(1), false));
 }
 
 #[test]
@@ -236,20 +215,14 @@ fn offsets_never_overflow() {
         assert!(matches!(result, Err(BatchError::Corrupt(_))), "{result:?}");
     }
     assert!(patch_extent(std::slice::from_ref(&batch), i64::MAX - 1, 1, 0, false).is_ok());
-    assert!(matches!(
-        patch_extent(&[batch], 0, u64::MAX, 0, false),
-        Err(BatchError::Corrupt(_))
-    ));
+    assert!(matches!(patch_extent(&[batch], 0, u64::MAX, 0, false), Err(BatchError::Corrupt(_))));
 }
 
 #[test]
 fn an_empty_extent_holds_nothing() {
     let nothing = patch_extent(&[], 5, 0, 0, true).unwrap();
     assert_eq!(nothing, (vec![], 0));
-    assert!(matches!(
-        patch_extent(&[Bytes::new()], 5, 1, 0, true),
-        Err(BatchError::Corrupt(_))
-    ));
+    assert!(matches!(patch_extent(&[Bytes::new()], 5, 1, 0, true), Err(BatchError::Corrupt(_))));
 }
 
 #[test]
@@ -257,11 +230,7 @@ fn a_batch_that_fits_to_the_byte_is_handed_out() {
     let batch = small_batch();
     let extent = [Bytes::from(batch.repeat(3))];
     let taken_with = |max_bytes, first_whole| {
-        let plan = PatchPlan {
-            max_bytes,
-            first_whole,
-            ..PatchPlan::whole(0, 3)
-        };
+        let plan = PatchPlan { max_bytes, first_whole, ..PatchPlan::whole(0, 3) };
         take_batches(&extent, &plan).unwrap().batches
     };
     assert_eq!(taken_with(batch.len() * 2, false), 2);
@@ -276,10 +245,7 @@ fn a_batch_that_fits_to_the_byte_is_handed_out() {
 fn a_batch_with_more_records_than_its_extent_is_never_handed_out() {
     let batch = small_batch();
     let extent = [Bytes::from(batch.repeat(3))];
-    let plan = PatchPlan {
-        max_bytes: batch.len() * 2,
-        ..PatchPlan::whole(0, 1)
-    };
+    let plan = PatchPlan { max_bytes: batch.len() * 2, ..PatchPlan::whole(0, 1) };
     let result = take_batches(&extent, &plan);
     assert!(matches!(result, Err(BatchError::Corrupt(_))), "{result:?}");
 }

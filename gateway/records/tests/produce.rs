@@ -1,18 +1,12 @@
 //! What is accepted from a producer and what is refused, with which error.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluice_records::{
-    BatchBuilder, BatchError, Compression, ProduceRules, TimestampType, patch_extent, records,
-    validate_produce,
+    BatchBuilder, BatchError, Compression, ProduceRules, TimestampType, patch_extent, records, validate_produce,
 };
 use support::{ALL_CODECS, LENIENT, MAX_DECOMPRESSED, batch, config, forge, small_batch};
 
@@ -143,13 +137,7 @@ fn no_batch_length_panics() {
         forged[8..12].copy_from_slice(&length.to_be_bytes());
         let forged = Bytes::from(forged);
         for exactly_one in [true, false] {
-            let result = validate_produce(
-                &forged,
-                &ProduceRules {
-                    exactly_one,
-                    ..LENIENT
-                },
-            );
+            let result = validate_produce(&forged, &ProduceRules { exactly_one, ..LENIENT });
             assert_eq!(result.is_ok(), length == right, "length {length}: {result:?}");
         }
         let _ = records(&forged, 100);
@@ -163,23 +151,14 @@ fn the_error_for_each_wrong_length_is_kafkas() {
     let batch = small_batch();
     let with_length = |length: i32| forge(&batch, 8, &length.to_be_bytes());
     for length in [i32::MIN, -1, 0, 13] {
-        assert!(
-            matches!(refused(&with_length(length)), BatchError::Corrupt(_)),
-            "{length}"
-        );
+        assert!(matches!(refused(&with_length(length)), BatchError::Corrupt(_)), "{length}");
     }
     for length in [14, 48] {
-        assert!(
-            matches!(refused(&with_length(length)), BatchError::Corrupt(_)),
-            "{length}"
-        );
+        assert!(matches!(refused(&with_length(length)), BatchError::Corrupt(_)), "{length}");
     }
     // Longer than what is there: Kafka finds no batch at all.
     for length in [1_000_000, i32::MAX] {
-        assert!(
-            matches!(refused(&with_length(length)), BatchError::InvalidRecord(_)),
-            "{length}"
-        );
+        assert!(matches!(refused(&with_length(length)), BatchError::InvalidRecord(_)), "{length}");
     }
     assert!(matches!(refused(&Bytes::new()), BatchError::InvalidRecord(_)));
 }
@@ -189,10 +168,7 @@ fn a_second_batch_is_refused_or_left_to_the_caller() {
     let batch = small_batch();
     let two = Bytes::from(batch.repeat(2));
     assert!(matches!(refused(&two), BatchError::InvalidRecord(_)));
-    let rules = ProduceRules {
-        exactly_one: false,
-        ..LENIENT
-    };
+    let rules = ProduceRules { exactly_one: false, ..LENIENT };
     let first = validate_produce(&two, &rules).unwrap();
     assert_eq!(first.bytes, batch);
     assert_eq!(first.crc_of_all, crc32c::crc32c(&batch));
@@ -206,38 +182,21 @@ fn other_formats_are_refused_by_their_magic() {
         let result = validate_produce(&forge(&small_batch(), 16, &magic.to_be_bytes()), &LENIENT);
         match magic {
             2 => assert!(result.is_ok()),
-            0 | 1 => assert!(
-                matches!(result, Err(BatchError::UnsupportedMagic(_))),
-                "{magic}: {result:?}"
-            ),
-            _ => assert!(
-                matches!(result, Err(BatchError::Corrupt(_))),
-                "{magic}: {result:?}"
-            ),
+            0 | 1 => assert!(matches!(result, Err(BatchError::UnsupportedMagic(_))), "{magic}: {result:?}"),
+            _ => assert!(matches!(result, Err(BatchError::Corrupt(_))), "{magic}: {result:?}"),
         }
     }
     // A message set of v1: shorter than a batch header, and yet it must not be called corrupt.
     let mut message = vec![0; 34];
     message[11] = 22;
     message[16] = 1;
-    assert!(matches!(
-        refused(&Bytes::from(message)),
-        BatchError::UnsupportedMagic(_)
-    ));
+    assert!(matches!(refused(&Bytes::from(message)), BatchError::UnsupportedMagic(_)));
 }
 
 #[test]
 fn the_size_limit_is_inclusive_and_counts_the_header() {
     let batch = small_batch();
-    let limited = |max_batch_bytes| {
-        validate_produce(
-            &batch,
-            &ProduceRules {
-                max_batch_bytes,
-                ..LENIENT
-            },
-        )
-    };
+    let limited = |max_batch_bytes| validate_produce(&batch, &ProduceRules { max_batch_bytes, ..LENIENT });
     assert!(limited(batch.len()).is_ok());
     assert!(matches!(limited(batch.len() - 1), Err(BatchError::TooLarge(_))));
 }
@@ -247,10 +206,7 @@ fn the_size_limit_is_inclusive_and_counts_the_header() {
 fn the_size_is_judged_before_the_crc() {
     let mut broken = small_batch().to_vec();
     *broken.last_mut().unwrap() ^= 1;
-    let rules = ProduceRules {
-        max_batch_bytes: 61,
-        ..LENIENT
-    };
+    let rules = ProduceRules { max_batch_bytes: 61, ..LENIENT };
     let result = validate_produce(&Bytes::from(broken), &rules);
     assert!(matches!(result, Err(BatchError::TooLarge(_))), "{result:?}");
 }
@@ -260,13 +216,7 @@ fn codecs_are_held_against_what_the_request_allows() {
     for codec in ALL_CODECS {
         let batch = with_record(BatchBuilder::new().compression(codec));
         assert!(validate_produce(&batch, &LENIENT).is_ok());
-        let old = validate_produce(
-            &batch,
-            &ProduceRules {
-                allow_zstd: false,
-                ..LENIENT
-            },
-        );
+        let old = validate_produce(&batch, &ProduceRules { allow_zstd: false, ..LENIENT });
         match codec {
             Compression::Zstd => assert!(matches!(old, Err(BatchError::UnsupportedCompression(_)))),
             _ => assert!(old.is_ok(), "{codec:?}: {old:?}"),
@@ -274,10 +224,7 @@ fn codecs_are_held_against_what_the_request_allows() {
     }
     for code in 5..8_u8 {
         let undefined = forge(&small_batch(), 22, &[code]);
-        assert!(matches!(
-            refused(&undefined),
-            BatchError::UnsupportedCompression(_)
-        ));
+        assert!(matches!(refused(&undefined), BatchError::UnsupportedCompression(_)));
     }
 }
 
@@ -299,10 +246,7 @@ fn a_producer_may_not_claim_broker_time() {
 fn a_producer_may_not_choose_offsets() {
     for base_offset in [1, -1, i64::MAX, i64::MIN] {
         let batch = with_record(BatchBuilder::new().base_offset(base_offset));
-        assert!(
-            matches!(refused(&batch), BatchError::InvalidRecord(_)),
-            "{base_offset}"
-        );
+        assert!(matches!(refused(&batch), BatchError::InvalidRecord(_)), "{base_offset}");
     }
 }
 
@@ -313,20 +257,10 @@ fn the_record_count_must_be_positive_and_match_the_offset_delta() {
         forge(&batch, 57, &count.to_be_bytes())
     };
     assert!(validate_produce(&counts(4, 5), &LENIENT).is_ok());
-    for (delta, count) in [
-        (-1, 0),
-        (0, 0),
-        (0, 2),
-        (1, 1),
-        (-2, -1),
-        (i32::MAX, i32::MIN),
-        (i32::MAX, i32::MAX),
-        (i32::MIN, 1),
-    ] {
-        assert!(
-            matches!(refused(&counts(delta, count)), BatchError::InvalidRecord(_)),
-            "{delta} {count}"
-        );
+    for (delta, count) in
+        [(-1, 0), (0, 0), (0, 2), (1, 1), (-2, -1), (i32::MAX, i32::MIN), (i32::MAX, i32::MAX), (i32::MIN, 1)]
+    {
+        assert!(matches!(refused(&counts(delta, count)), BatchError::InvalidRecord(_)), "{delta} {count}");
     }
     // The largest count there can be; what it claims is only believed, nothing is allocated for it.
     assert!(validate_produce(&counts(i32::MAX - 1, i32::MAX), &LENIENT).is_ok());
@@ -336,10 +270,7 @@ fn the_record_count_must_be_positive_and_match_the_offset_delta() {
 fn control_batches_are_refused() {
     let batch = with_record(BatchBuilder::new().producer(1, 0, 0).transactional().control());
     assert!(matches!(refused(&batch), BatchError::InvalidRecord(_)));
-    assert!(matches!(
-        refused(&with_record(BatchBuilder::new().control())),
-        BatchError::InvalidRecord(_)
-    ));
+    assert!(matches!(refused(&with_record(BatchBuilder::new().control())), BatchError::InvalidRecord(_)));
 }
 
 #[test]
@@ -353,10 +284,7 @@ fn a_producer_id_comes_with_epoch_and_sequence() {
         // Kafka takes every negative id for "no producer".
         (-2, 5, 5, true),
     ] {
-        let result = validate_produce(
-            &with_record(BatchBuilder::new().producer(id, epoch, sequence)),
-            &LENIENT,
-        );
+        let result = validate_produce(&with_record(BatchBuilder::new().producer(id, epoch, sequence)), &LENIENT);
         assert_eq!(result.is_ok(), fine, "{id} {epoch} {sequence}: {result:?}");
         assert!(matches!(result, Ok(_) | Err(BatchError::InvalidRecord(_))));
     }
@@ -364,13 +292,7 @@ fn a_producer_id_comes_with_epoch_and_sequence() {
 
 #[test]
 fn a_transactional_batch_needs_a_producer() {
-    assert!(
-        validate_produce(
-            &with_record(BatchBuilder::new().producer(3, 0, 0).transactional()),
-            &LENIENT
-        )
-        .is_ok()
-    );
+    assert!(validate_produce(&with_record(BatchBuilder::new().producer(3, 0, 0).transactional()), &LENIENT).is_ok());
     let anonymous = with_record(BatchBuilder::new().transactional());
     assert!(matches!(refused(&anonymous), BatchError::InvalidRecord(_)));
 }

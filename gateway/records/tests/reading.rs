@@ -1,10 +1,5 @@
 //! Records out of batches, also out of hostile ones whose CRC holds.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 
@@ -105,17 +100,9 @@ fn missing_and_surplus_records_are_told() {
     let payload = &batch[61..];
     for (count, copies) in [(2, 1), (1, 2), (5, 3), (3, 5)] {
         let result = read(&with_payload(Compression::None, count, &payload.repeat(copies)));
-        assert!(
-            matches!(result, Err(BatchError::InvalidRecord(_))),
-            "{count} {copies}: {result:?}"
-        );
+        assert!(matches!(result, Err(BatchError::InvalidRecord(_))), "{count} {copies}: {result:?}");
     }
-    assert_eq!(
-        read(&with_payload(Compression::None, 3, &payload.repeat(3)))
-            .unwrap()
-            .len(),
-        3
-    );
+    assert_eq!(read(&with_payload(Compression::None, 3, &payload.repeat(3))).unwrap().len(), 3);
 }
 
 #[test]
@@ -143,10 +130,7 @@ fn forged_lengths_inside_a_record_are_errors() {
     ];
     for (what, payload) in forged {
         let result = read(&with_payload(Compression::None, 1, &payload));
-        assert!(
-            matches!(result, Err(BatchError::InvalidRecord(_))),
-            "{what}: {result:?}"
-        );
+        assert!(matches!(result, Err(BatchError::InvalidRecord(_))), "{what}: {result:?}");
     }
     // The same shape, unforged, is a record: null key, null value, no headers.
     let honest = read(&with_payload(Compression::None, 1, &[12, 0, 0, 0, 1, 1, 0])).unwrap();
@@ -158,24 +142,13 @@ fn forged_lengths_inside_a_record_are_errors() {
 fn decompression_bombs_are_refused() {
     let mut builder = BatchBuilder::new();
     builder.push(0, None, Some(&vec![0; 4 << 20]), &[]);
-    for codec in [
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ] {
+    for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
         let batch = builder.clone().compression(codec).build().unwrap();
         assert!(batch.len() < 300_000, "{codec:?}: {}", batch.len());
         let bounded = records(&batch, 1 << 20).map(|_| ());
-        assert!(
-            matches!(bounded, Err(BatchError::TooLarge(_))),
-            "{codec:?}: {bounded:?}"
-        );
+        assert!(matches!(bounded, Err(BatchError::TooLarge(_))), "{codec:?}: {bounded:?}");
         let bounded = find_timestamp(&batch, 0, 1 << 20);
-        assert!(
-            matches!(bounded, Err(BatchError::TooLarge(_))),
-            "{codec:?}: {bounded:?}"
-        );
+        assert!(matches!(bounded, Err(BatchError::TooLarge(_))), "{codec:?}: {bounded:?}");
         assert_eq!(records(&batch, 5 << 20).unwrap().count(), 1);
     }
 }
@@ -183,14 +156,8 @@ fn decompression_bombs_are_refused() {
 #[test]
 fn a_batch_of_another_length_than_it_says_is_corrupt() {
     let batch = small_batch();
-    assert!(matches!(
-        records(&batch.slice(..batch.len() - 1), 0),
-        Err(BatchError::Corrupt(_))
-    ));
-    assert!(matches!(
-        records(&Bytes::from(batch.repeat(2)), 0),
-        Err(BatchError::Corrupt(_))
-    ));
+    assert!(matches!(records(&batch.slice(..batch.len() - 1), 0), Err(BatchError::Corrupt(_))));
+    assert!(matches!(records(&Bytes::from(batch.repeat(2)), 0), Err(BatchError::Corrupt(_))));
 }
 
 #[test]
@@ -215,8 +182,5 @@ fn a_batch_that_ends_too_early_is_not_decompressed() {
 fn an_offset_delta_outside_the_batch_is_never_reported() {
     // Offset delta 1 in a batch that ends at delta 0.
     let batch = with_payload(Compression::None, 1, &[12, 0, 0, 2, 1, 1, 0]);
-    assert!(matches!(
-        find_timestamp(&batch, 0, 0),
-        Err(BatchError::InvalidRecord(_))
-    ));
+    assert!(matches!(find_timestamp(&batch, 0, 0), Err(BatchError::InvalidRecord(_))));
 }

@@ -1,10 +1,5 @@
 //! Segments: built, read back, damaged, forged.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 
@@ -12,8 +7,8 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sluice_records::{
-    BuiltSegment, Run, RunBatch, SEGMENT_MAGIC, SegmentBuilder, SegmentError, TRAILER_LEN, Trailer,
-    patch_extent, read_footer, read_trailer, validate_produce,
+    BuiltSegment, Run, RunBatch, SEGMENT_MAGIC, SegmentBuilder, SegmentError, TRAILER_LEN, Trailer, patch_extent,
+    read_footer, read_trailer, validate_produce,
 };
 use support::{BatchSpec, LENIENT, batch, concat, config, small_batch};
 use uuid::Uuid;
@@ -41,19 +36,12 @@ fn read_back(object: &[u8]) -> Result<Vec<Run>, SegmentError> {
 
 fn footer_of(object: &[u8]) -> (Vec<u8>, Trailer) {
     let trailer = read_trailer(object).unwrap();
-    (
-        object[trailer.footer_start as usize..object.len() - TRAILER_LEN].to_vec(),
-        trailer,
-    )
+    (object[trailer.footer_start as usize..object.len() - TRAILER_LEN].to_vec(), trailer)
 }
 
 /// A trailer whose CRCs hold for a forged footer.
 fn trailer_for(footer: &[u8], footer_start: u64) -> Trailer {
-    Trailer {
-        footer_start,
-        footer_len: footer.len() as u64,
-        footer_crc32c: crc32c::crc32c(footer),
-    }
+    Trailer { footer_start, footer_len: footer.len() as u64, footer_crc32c: crc32c::crc32c(footer) }
 }
 
 proptest! {
@@ -170,11 +158,7 @@ proptest! {
 
 fn one_run() -> Vec<u8> {
     let mut builder = SegmentBuilder::new();
-    builder.push(
-        Uuid::from_u128(7),
-        3,
-        validate_produce(&small_batch(), &LENIENT).unwrap(),
-    );
+    builder.push(Uuid::from_u128(7), 3, validate_produce(&small_batch(), &LENIENT).unwrap());
     concat(&builder.finish().chunks)
 }
 
@@ -228,11 +212,7 @@ fn an_empty_segment_can_be_read() {
 fn a_builder_knows_its_size() {
     let mut builder = SegmentBuilder::new();
     assert!(builder.is_empty() && builder.data_len() == 0);
-    builder.push(
-        Uuid::nil(),
-        0,
-        validate_produce(&small_batch(), &LENIENT).unwrap(),
-    );
+    builder.push(Uuid::nil(), 0, validate_produce(&small_batch(), &LENIENT).unwrap());
     assert!(!builder.is_empty());
     assert_eq!(builder.data_len(), small_batch().len() as u64);
 }
@@ -259,16 +239,10 @@ fn contradictions_are_corrupt() {
         let mut forged = footer.clone();
         forged[at..at + bytes.len()].copy_from_slice(&bytes);
         let result = read_footer(&forged, &trailer_for(&forged, trailer.footer_start));
-        assert!(
-            matches!(result, Err(SegmentError::Corrupt(_))),
-            "{what}: {result:?}"
-        );
+        assert!(matches!(result, Err(SegmentError::Corrupt(_))), "{what}: {result:?}");
     }
     let result = read_footer(&footer, &trailer_for(&footer, trailer.footer_start + 1));
-    assert!(
-        matches!(result, Err(SegmentError::Corrupt(_))),
-        "data longer than the runs: {result:?}"
-    );
+    assert!(matches!(result, Err(SegmentError::Corrupt(_))), "data longer than the runs: {result:?}");
 }
 
 /// Start, length, and per batch records and bytes.
@@ -324,9 +298,6 @@ fn runs_out_of_order_or_repeated_are_corrupt() {
         let mut forged = footer.clone();
         forged[at..at + 4].copy_from_slice(&partition.to_le_bytes());
         let result = read_footer(&forged, &trailer_for(&forged, trailer.footer_start));
-        assert!(
-            matches!(result, Err(SegmentError::Corrupt(_))),
-            "{partition}: {result:?}"
-        );
+        assert!(matches!(result, Err(SegmentError::Corrupt(_))), "{partition}: {result:?}");
     }
 }

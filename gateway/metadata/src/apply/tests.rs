@@ -5,16 +5,12 @@ use proptest::prelude::*;
 
 use crate::fixture::{Replay, any_command, any_entry, create_topic, plain, produce, run, sequenced};
 use crate::{
-    ApplyError, Command, Entry, Identity, Incarnation, Judgement, Malformation, Outcome, Position, SessionId,
-    State, invariants, limits,
+    ApplyError, Command, Entry, Identity, Incarnation, Judgement, Malformation, Outcome, Position, SessionId, State,
+    invariants, limits,
 };
 
 fn empty() -> Entry {
-    Entry {
-        known: Position::ZERO,
-        hash_at_known: 0,
-        commands: Vec::new(),
-    }
+    Entry { known: Position::ZERO, hash_at_known: 0, commands: Vec::new() }
 }
 
 // Holds: L6 (a Tail that does not touch known + 1 is dropped)
@@ -24,23 +20,14 @@ fn only_the_next_position_of_the_same_log_is_applied() {
     let identity = Some(Identity { session, sequence: 1 });
     let known = replay.state.known();
     let hash = replay.state.hash();
-    for position in [
-        Position::ZERO,
-        known,
-        Position::new(0, 3),
-        Position::new(1, 2),
-        Position::from_raw(u64::MAX),
-    ] {
+    for position in [Position::ZERO, known, Position::new(0, 3), Position::new(1, 2), Position::from_raw(u64::MAX)] {
         let refused = replay.state.apply(position, identity, Some(&empty()));
         assert_eq!(refused, Err(ApplyError::Gap { known, position }));
     }
     assert_eq!((replay.state.known(), replay.state.hash()), (known, hash));
     replay.state.known = Position::new(0, Position::MAX_INDEX);
     let last = replay.state.known;
-    assert!(
-        replay.state.apply(last, identity, Some(&empty())).is_err(),
-        "nothing follows the last index"
-    );
+    assert!(replay.state.apply(last, identity, Some(&empty())).is_err(), "nothing follows the last index");
 }
 
 // Holds: L4 (identity is judged before the body is read)
@@ -50,10 +37,7 @@ fn a_body_is_needed_only_by_entries_that_take_effect() {
     let next = replay.state.known().next();
     for identity in [None, Some(Identity { session, sequence: 1 })] {
         assert_eq!(replay.state.judge(identity), Judgement::Accept);
-        assert_eq!(
-            replay.state.apply(next, identity, None),
-            Err(ApplyError::BodyNeeded(next))
-        );
+        assert_eq!(replay.state.apply(next, identity, None), Err(ApplyError::BodyNeeded(next)));
     }
     let zombie = Some(Identity { session, sequence: 0 });
     let applied = replay.state.apply(next, zombie, None).unwrap();
@@ -66,18 +50,11 @@ fn a_body_is_needed_only_by_entries_that_take_effect() {
 fn everything_that_differs_between_two_logs_differs_in_the_hash() {
     let (base, session) = Replay::with_topic();
     let identity = |sequence| Some(Identity { session, sequence });
-    let mut hashes = vec![
-        base.state.hash(),
-        State::new(Incarnation(1)).hash(),
-        State::new(Incarnation(2)).hash(),
-    ];
+    let mut hashes = vec![base.state.hash(), State::new(Incarnation(1)).hash(), State::new(Incarnation(2)).hash()];
     let steps: [(Option<Identity>, Vec<Command>); 8] = [
         (identity(9), vec![produce(vec![run(0, 0, vec![plain(1)])])]),
         (identity(9), vec![produce(vec![run(0, 0, vec![plain(0)])])]),
-        (
-            identity(9),
-            vec![produce(vec![run(0, 0, vec![sequenced(0, 1, 1)])])],
-        ),
+        (identity(9), vec![produce(vec![run(0, 0, vec![sequenced(0, 1, 1)])])]),
         (identity(8), Vec::new()),
         (identity(9), Vec::new()),
         (identity(0), Vec::new()),
@@ -85,9 +62,7 @@ fn everything_that_differs_between_two_logs_differs_in_the_hash() {
         (None, Vec::new()),
     ];
     for (identity, commands) in steps {
-        let mut replay = Replay {
-            state: base.state.clone(),
-        };
+        let mut replay = Replay { state: base.state.clone() };
         replay.apply(identity, commands);
         hashes.push(replay.state.hash());
     }
@@ -100,25 +75,9 @@ fn everything_that_differs_between_two_logs_differs_in_the_hash() {
 /// A fixed log that answers with nearly every kind of outcome.
 fn golden_log() -> Replay {
     let (mut replay, session) = Replay::with_topic();
-    let batches = vec![
-        plain(3),
-        sequenced(0, 0, 2),
-        sequenced(0, 0, 2),
-        sequenced(0, 9, 1),
-        plain(0),
-    ];
-    replay.send(
-        session,
-        vec![produce(vec![run(0, 0, batches), run(7, 0, vec![plain(1)])])],
-    );
-    replay.send(
-        session,
-        vec![produce(vec![run(
-            0,
-            0,
-            vec![sequenced(1, 0, 1), sequenced(0, 2, 1)],
-        )])],
-    );
+    let batches = vec![plain(3), sequenced(0, 0, 2), sequenced(0, 0, 2), sequenced(0, 9, 1), plain(0)];
+    replay.send(session, vec![produce(vec![run(0, 0, batches), run(7, 0, vec![plain(1)])])]);
+    replay.send(session, vec![produce(vec![run(0, 0, vec![sequenced(1, 0, 1), sequenced(0, 2, 1)])])]);
     replay.send(
         session,
         vec![
@@ -126,10 +85,7 @@ fn golden_log() -> Replay {
             create_topic(1, "t t", 1),
             Command::AllocateProducerIds { count: 3 },
             Command::AllocateProducerIds { count: 0 },
-            Command::CloseSession {
-                session,
-                last_append: Position::ZERO,
-            },
+            Command::CloseSession { session, last_append: Position::ZERO },
         ],
     );
     replay.apply(Some(Identity { session, sequence: 1 }), vec![]);
@@ -142,16 +98,9 @@ fn golden_log() -> Replay {
 // Holds: I-12, L9 (every build of feature level 1 has this hash after this log)
 #[test]
 fn the_hash_of_a_fixed_log_is_fixed() {
-    assert_eq!(
-        limits::FEATURE_LEVEL,
-        1,
-        "a new feature level needs a new number here"
-    );
+    assert_eq!(limits::FEATURE_LEVEL, 1, "a new feature level needs a new number here");
     assert_eq!(golden_log().state.known(), Position::new(0, 8));
-    assert_eq!(
-        format!("{:032x}", golden_log().state.hash()),
-        "8391962d967da479f4e6fcadd0e646a1"
-    );
+    assert_eq!(format!("{:032x}", golden_log().state.hash()), "8391962d967da479f4e6fcadd0e646a1");
 }
 
 // Holds: L11, I-14
@@ -167,19 +116,12 @@ fn an_entry_with_too_many_commands_changes_nothing_and_uses_up_its_identity() {
     assert_eq!(replay.state.producer_ids.next, next);
     assert_eq!(replay.state.session(session).unwrap().last_sequence, 1);
     let applied = replay.send(session, vec![allocate; limits::COMMANDS_PER_ENTRY]);
-    assert!(
-        applied
-            .outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::ProducerIds { .. }))
-    );
+    assert!(applied.outcomes.iter().all(|outcome| matches!(outcome, Outcome::ProducerIds { .. })));
 }
 
 fn any_identity() -> impl Strategy<Value = Option<Identity>> {
-    let named = (0..4_u64, 0..40_u64).prop_map(|(session, sequence)| Identity {
-        session: SessionId(Position::new(0, session)),
-        sequence,
-    });
+    let named = (0..4_u64, 0..40_u64)
+        .prop_map(|(session, sequence)| Identity { session: SessionId(Position::new(0, session)), sequence });
     prop_oneof![8 => named.prop_map(Some), 1 => Just(None)]
 }
 

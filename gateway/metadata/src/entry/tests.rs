@@ -8,25 +8,15 @@ use crate::fixture::{any_entry, create_topic, object, open_session, plain, produ
 use crate::{Command, DecodeError, Entry, Position, SessionId};
 
 fn entry(commands: Vec<Command>) -> Entry {
-    Entry {
-        known: Position::new(0, 300),
-        hash_at_known: 0x0102_0304,
-        commands,
-    }
+    Entry { known: Position::new(0, 300), hash_at_known: 0x0102_0304, commands }
 }
 
 fn every_command() -> Entry {
-    let runs = vec![
-        run(0, 0, vec![plain(3), sequenced(1, 7, 2), sequenced(1, 9, 1)]),
-        run(4, 300, vec![plain(1)]),
-    ];
+    let runs = vec![run(0, 0, vec![plain(3), sequenced(1, 7, 2), sequenced(1, 9, 1)]), run(4, 300, vec![plain(1)])];
     let session = SessionId(Position::new(0, 5));
     entry(vec![
         open_session(9),
-        Command::CloseSession {
-            session,
-            last_append: Position::new(0, 6),
-        },
+        Command::CloseSession { session, last_append: Position::new(0, 6) },
         create_topic(1, "orders", 12),
         produce(runs),
         Command::AllocateProducerIds { count: 1_000 },
@@ -47,16 +37,8 @@ fn every_command_round_trips() {
 #[test]
 fn the_bytes_of_an_entry_are_fixed() {
     let runs = vec![run(1, 0, vec![sequenced(0, 5, 2)])];
-    let produce = Command::Produce {
-        object: object(0x0a0b),
-        object_bytes: 300,
-        runs,
-    };
-    let entry = Entry {
-        known: Position::new(0, 300),
-        hash_at_known: 1,
-        commands: vec![produce],
-    };
+    let produce = Command::Produce { object: object(0x0a0b), object_bytes: 300, runs };
+    let entry = Entry { known: Position::new(0, 300), hash_at_known: 1, commands: vec![produce] };
     let hash = [&[1_u8][..], &[0; 15]].concat();
     let topic = [&[0_u8; 15][..], &[1]].concat();
     let expected = [
@@ -80,21 +62,11 @@ fn a_typical_entry_is_small() {
     let batch = |partition: i32| crate::BatchRef {
         records: 100,
         bytes: 105_000,
-        producer: Some(crate::BatchProducer {
-            id: 4_611_686_018_427_000_000,
-            epoch: 0,
-            base_sequence: 5_000_000,
-        }),
+        producer: Some(crate::BatchProducer { id: 4_611_686_018_427_000_000, epoch: 0, base_sequence: 5_000_000 }),
         max_timestamp: 1_790_000_000_000 + i64::from(partition),
     };
-    let runs = (0..12)
-        .map(|p| run(p, 105_000 * u64::from(p.unsigned_abs()), vec![batch(p)]))
-        .collect();
-    let produce = Command::Produce {
-        object: object(u64::MAX),
-        object_bytes: 12 * 105_000,
-        runs,
-    };
+    let runs = (0..12).map(|p| run(p, 105_000 * u64::from(p.unsigned_abs()), vec![batch(p)])).collect();
+    let produce = Command::Produce { object: object(u64::MAX), object_bytes: 12 * 105_000, runs };
     let bytes = entry(vec![produce]).encode();
     assert!(bytes.len() <= 256, "{}", bytes.len());
 }
@@ -113,9 +85,7 @@ fn an_entry_cut_anywhere_is_an_error() {
 // Holds: L11, I-12 (a gateway that meets an unknown command stops before acting)
 #[test]
 fn an_unknown_version_or_command_is_named() {
-    let mut bytes = entry(vec![Command::AllocateProducerIds { count: 1 }])
-        .encode()
-        .to_vec();
+    let mut bytes = entry(vec![Command::AllocateProducerIds { count: 1 }]).encode().to_vec();
     assert!(decode(&bytes).is_ok());
     let tag = bytes.len() - 2;
     bytes[tag] = 200;
@@ -132,39 +102,18 @@ fn forged_counts_are_errors_before_anything_is_allocated() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
     let forged = |parts: &[&[u8]]| decode(&[&head[..], &parts.concat()].concat());
     assert_eq!(forged(&[&huge]), Err(DecodeError::TooLong));
-    assert_eq!(
-        forged(&[&[100], &[5, 1]]),
-        Err(DecodeError::TooLong),
-        "100 commands in 2 bytes"
-    );
+    assert_eq!(forged(&[&[100], &[5, 1]]), Err(DecodeError::TooLong), "100 commands in 2 bytes");
     let object = [1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 10];
     assert_eq!(forged(&[&object, &huge]), Err(DecodeError::TooLong), "runs");
     let run = [&[1_u8, 1][..], &[0; 16], &[0, 0]].concat();
-    assert_eq!(
-        forged(&[&object, &run, &huge]),
-        Err(DecodeError::TooLong),
-        "batches"
-    );
-    assert_eq!(
-        forged(&[&[1, 1], &[0; 16], &[1, 0], &huge]),
-        Err(DecodeError::TooLong),
-        "length of a name"
-    );
-    assert_eq!(
-        forged(&[&[1, 3], &[0; 16], &[0, 1, 0], &huge]),
-        Err(DecodeError::TooLong),
-        "configs"
-    );
+    assert_eq!(forged(&[&object, &run, &huge]), Err(DecodeError::TooLong), "batches");
+    assert_eq!(forged(&[&[1, 1], &[0; 16], &[1, 0], &huge]), Err(DecodeError::TooLong), "length of a name");
+    assert_eq!(forged(&[&[1, 3], &[0; 16], &[0, 1, 0], &huge]), Err(DecodeError::TooLong), "configs");
 }
 
 #[test]
 fn a_flag_that_refers_to_nothing_before_is_an_error() {
-    let head = [
-        &[1_u8, 0][..],
-        &[0; 16],
-        &[1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 10, 1],
-    ]
-    .concat();
+    let head = [&[1_u8, 0][..], &[0; 16], &[1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 10, 1]].concat();
     let same_topic = [&head[..], &[0, 0, 0, 0, 0, 0]].concat();
     assert_eq!(decode(&same_topic), Err(DecodeError::UnknownTag(0)));
     let same_producer = [&head[..], &[1], &[0; 16], &[0, 0, 1], &[2, 1, 100, 0, 0]].concat();

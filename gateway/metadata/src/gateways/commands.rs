@@ -6,13 +6,7 @@
 use crate::wire::{DecodeError, Reader, Writer};
 use crate::{Command, Position, SessionId};
 
-pub(crate) fn write_open(
-    writer: &mut Writer,
-    nonce: u128,
-    feature_level: u16,
-    opened_at_ms: i64,
-    name: &str,
-) {
+pub(crate) fn write_open(writer: &mut Writer, nonce: u128, feature_level: u16, opened_at_ms: i64, name: &str) {
     writer.u128(nonce);
     writer.varint(u64::from(feature_level));
     writer.zigzag(opened_at_ms);
@@ -34,8 +28,5 @@ pub(crate) fn write_close(writer: &mut Writer, session: SessionId, last_append: 
 }
 
 pub(crate) fn read_close(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
-    Ok(Command::CloseSession {
-        session: reader.session()?,
-        last_append: reader.position()?,
-    })
+    Ok(Command::CloseSession { session: reader.session()?, last_append: reader.position()? })
 }

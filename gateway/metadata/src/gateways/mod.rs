@@ -65,9 +65,7 @@ impl Gateways {
             last_append: position,
         };
         self.sessions.insert(session.id, session);
-        Outcome::SessionOpened {
-            session: SessionId(position),
-        }
+        Outcome::SessionOpened { session: SessionId(position) }
     }
 
     /// Closes a session if `last_append` still is its last append (T2, T7): a session that spoke since is alive.

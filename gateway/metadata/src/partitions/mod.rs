@@ -61,21 +61,13 @@ impl Partitions {
     /// Adds extents from a snapshot to their partition; `None` when it is not there.
     pub(crate) fn restore_extents(&mut self, key: PartitionKey, extents: Vec<Extent>) -> Option<()> {
         let partition = Arc::make_mut(self.by_key.get_mut(&key)?);
-        self.usage.extents = self
-            .usage
-            .extents
-            .saturating_add(u64::try_from(extents.len()).ok()?);
+        self.usage.extents = self.usage.extents.saturating_add(u64::try_from(extents.len()).ok()?);
         partition.extents.extend(extents);
         Some(())
     }
 
     /// Adds a producer from a snapshot to its partition; `None` when it is not there, false when the producer was.
-    pub(crate) fn restore_producer(
-        &mut self,
-        key: PartitionKey,
-        id: i64,
-        producer: Producer,
-    ) -> Option<bool> {
+    pub(crate) fn restore_producer(&mut self, key: PartitionKey, id: i64, producer: Producer) -> Option<bool> {
         let partition = Arc::make_mut(self.by_key.get_mut(&key)?);
         self.usage.producers = self.usage.producers.saturating_add(1);
         Some(partition.producers.insert(id, Arc::new(producer)).is_none())

@@ -83,21 +83,13 @@ impl Partition {
     /// The first extent that may hold a record of at least this timestamp (milliseconds). O(n).
     #[must_use]
     pub fn first_extent_since(&self, timestamp: i64) -> Option<&Extent> {
-        self.extents
-            .iter()
-            .find(|extent| extent.max_timestamp >= timestamp)
+        self.extents.iter().find(|extent| extent.max_timestamp >= timestamp)
     }
 
     /// The first of the extents with the greatest timestamp. O(n).
     #[must_use]
     pub fn latest_extent(&self) -> Option<&Extent> {
-        self.extents.iter().reduce(|best, extent| {
-            if extent.max_timestamp > best.max_timestamp {
-                extent
-            } else {
-                best
-            }
-        })
+        self.extents.iter().reduce(|best, extent| if extent.max_timestamp > best.max_timestamp { extent } else { best })
     }
 
     /// What is remembered of a producer here.
@@ -114,11 +106,7 @@ impl Partition {
     /// Index of the first extent whose end is past `offset`; the number of extents when there is none.
     fn first_extent_ending_after(&self, offset: i64) -> usize {
         let order = |extent: &Extent| {
-            if extent.end_offset() <= offset {
-                std::cmp::Ordering::Less
-            } else {
-                std::cmp::Ordering::Greater
-            }
+            if extent.end_offset() <= offset { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
         };
         self.extents.binary_search_by(order).unwrap_or_else(|index| index)
     }

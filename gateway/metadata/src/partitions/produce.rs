@@ -20,16 +20,11 @@ impl Partitions {
         if runs.len() > limits::RUNS_PER_PRODUCE {
             return Outcome::Malformed(Malformation::TooManyRuns);
         }
-        let batches = runs
-            .iter()
-            .fold(0_usize, |sum, run| sum.saturating_add(run.batches.len()));
+        let batches = runs.iter().fold(0_usize, |sum, run| sum.saturating_add(run.batches.len()));
         if batches > limits::BATCHES_PER_PRODUCE {
             return Outcome::Malformed(Malformation::TooManyBatches);
         }
-        let produced = runs
-            .iter()
-            .map(|run| self.produce_run(object, object_bytes, run, touched))
-            .collect();
+        let produced = runs.iter().map(|run| self.produce_run(object, object_bytes, run, touched)).collect();
         Outcome::Produced(produced)
     }
 
@@ -40,10 +35,7 @@ impl Partitions {
         run: &CommittedRun,
         touched: &mut Vec<PartitionKey>,
     ) -> Vec<BatchVerdict> {
-        let key = PartitionKey {
-            topic_id: run.topic_id,
-            partition: run.partition,
-        };
+        let key = PartitionKey { topic_id: run.topic_id, partition: run.partition };
         // Asked first, because `get_mut` copies the path to a key that turns out to be missing.
         if !self.by_key.contains_key(&key) {
             return vec![BatchVerdict::UnknownPartition; run.batches.len()];
@@ -52,17 +44,8 @@ impl Partitions {
             return vec![BatchVerdict::UnknownPartition; run.batches.len()];
         };
         let before = partition.high_watermark;
-        let mut place = Place {
-            object,
-            object_bytes,
-            start: Some(run.start),
-            follows: false,
-        };
-        let verdicts = run
-            .batches
-            .iter()
-            .map(|batch| place.judge(partition, batch, &mut self.usage))
-            .collect();
+        let mut place = Place { object, object_bytes, start: Some(run.start), follows: false };
+        let verdicts = run.batches.iter().map(|batch| place.judge(partition, batch, &mut self.usage)).collect();
         if partition.high_watermark != before {
             touched.push(key);
         }
@@ -86,16 +69,11 @@ impl Place {
         let end = start.and_then(|start| start.checked_add(u64::from(batch.bytes)));
         self.start = end;
         let verdict = match (start, end) {
-            (Some(start), Some(end)) if end <= self.object_bytes => {
-                self.accept(partition, batch, start, usage)
-            }
+            (Some(start), Some(end)) if end <= self.object_bytes => self.accept(partition, batch, start, usage),
             _ => Err(BatchVerdict::Invalid(InvalidBatch::OutsideObject)),
         };
         self.follows = verdict.is_ok();
-        verdict.map_or_else(
-            |refusal| refusal,
-            |base_offset| BatchVerdict::Accepted { base_offset },
-        )
+        verdict.map_or_else(|refusal| refusal, |base_offset| BatchVerdict::Accepted { base_offset })
     }
 
     /// Validates first, then mutates (L11): a refused batch leaves no trace, its bytes take no offset.
@@ -111,9 +89,7 @@ impl Place {
             partition.judge_producer(producer, batch.records)?;
         }
         let base_offset = partition.high_watermark;
-        let next_offset = base_offset
-            .checked_add(i64::from(batch.records))
-            .ok_or(BatchVerdict::LimitReached)?;
+        let next_offset = base_offset.checked_add(i64::from(batch.records)).ok_or(BatchVerdict::LimitReached)?;
         let grown = partition
             .extents
             .last()

@@ -86,11 +86,7 @@ pub(crate) fn read_produce(reader: &mut Reader<'_>) -> Result<Command, DecodeErr
     for _ in 0..count {
         runs.push(before.read_run(reader)?);
     }
-    Ok(Command::Produce {
-        object,
-        object_bytes,
-        runs,
-    })
+    Ok(Command::Produce { object, object_bytes, runs })
 }
 
 impl Before {
@@ -126,12 +122,7 @@ impl Before {
         for _ in 0..count {
             batches.push(self.read_batch(reader)?);
         }
-        Ok(CommittedRun {
-            topic_id,
-            partition,
-            start,
-            batches,
-        })
+        Ok(CommittedRun { topic_id, partition, start, batches })
     }
 
     fn write_batch(&mut self, writer: &mut Writer, batch: &BatchRef) {
@@ -168,18 +159,9 @@ impl Before {
         };
         let producer = match named {
             None => None,
-            Some((id, epoch)) => Some(BatchProducer {
-                id,
-                epoch,
-                base_sequence: reader.zigzag_i32()?,
-            }),
+            Some((id, epoch)) => Some(BatchProducer { id, epoch, base_sequence: reader.zigzag_i32()? }),
         };
-        let batch = BatchRef {
-            records,
-            bytes,
-            producer,
-            max_timestamp,
-        };
+        let batch = BatchRef { records, bytes, producer, max_timestamp };
         self.advance(&batch);
         Ok(batch)
     }

@@ -62,14 +62,7 @@ pub(crate) fn read_extents(reader: &mut Reader<'_>) -> Result<(PartitionKey, Vec
         let start = reader.varint()?;
         let bytes = reader.varint_u32()?;
         max_timestamp = max_timestamp.wrapping_add(reader.zigzag()?);
-        extents.push(Extent {
-            base_offset,
-            records,
-            object,
-            start,
-            bytes,
-            max_timestamp,
-        });
+        extents.push(Extent { base_offset, records, object, start, bytes, max_timestamp });
     }
     Ok((key, extents))
 }

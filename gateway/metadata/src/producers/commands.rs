@@ -8,7 +8,5 @@ pub(crate) fn write_allocate(writer: &mut Writer, count: u32) {
 }
 
 pub(crate) fn read_allocate(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
-    Ok(Command::AllocateProducerIds {
-        count: reader.varint_u32()?,
-    })
+    Ok(Command::AllocateProducerIds { count: reader.varint_u32()? })
 }

@@ -14,9 +14,7 @@ impl ProducerIds {
     /// before the store was restored meets no stranger's state. 2^62 ids follow.
     pub(crate) fn new(incarnation: Incarnation) -> Self {
         let spread = xxhash_rust::xxh3::xxh3_64(&incarnation.0.to_le_bytes());
-        Self {
-            next: (spread >> 2).cast_signed().max(1),
-        }
+        Self { next: (spread >> 2).cast_signed().max(1) }
     }
 
     pub(crate) fn allocate(&mut self, count: u32) -> Outcome {

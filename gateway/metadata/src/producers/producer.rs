@@ -27,11 +27,7 @@ pub struct ProducerBatch {
 impl Producer {
     /// A producer that has written nothing yet at this epoch.
     pub(crate) fn new(epoch: i16) -> Self {
-        Self {
-            epoch,
-            count: 0,
-            batches: [ProducerBatch::default(); limits::BATCHES_PER_PRODUCER],
-        }
+        Self { epoch, count: 0, batches: [ProducerBatch::default(); limits::BATCHES_PER_PRODUCER] }
     }
 
     /// Its epoch here.
@@ -43,9 +39,7 @@ impl Producer {
     /// Its last batches at this epoch, oldest first: 1 to [`limits::BATCHES_PER_PRODUCER`].
     #[must_use]
     pub fn batches(&self) -> &[ProducerBatch] {
-        self.batches
-            .get(..usize::from(self.count))
-            .unwrap_or(&self.batches)
+        self.batches.get(..usize::from(self.count)).unwrap_or(&self.batches)
     }
 
     /// Its last batch.

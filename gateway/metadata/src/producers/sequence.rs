@@ -24,10 +24,7 @@ impl Partition {
             Some(producer) => {
                 if let Some(original) = find_duplicate(producer, batch, records) {
                     let (base_offset, timestamp) = (original.base_offset, original.timestamp);
-                    return Err(BatchVerdict::Duplicate {
-                        base_offset,
-                        timestamp,
-                    });
+                    return Err(BatchVerdict::Duplicate { base_offset, timestamp });
                 }
                 if batch.epoch < producer.epoch() {
                     return Err(BatchVerdict::StaleEpoch);
@@ -37,11 +34,7 @@ impl Partition {
                 last.map_or(0, |last| add_sequence(last.last_sequence, 1))
             }
         };
-        if batch.base_sequence == expected {
-            Ok(())
-        } else {
-            Err(BatchVerdict::OutOfOrderSequence { expected })
-        }
+        if batch.base_sequence == expected { Ok(()) } else { Err(BatchVerdict::OutOfOrderSequence { expected }) }
     }
 
     /// I-14: an error when the batch's producer is new here and there are as many as there may be.
@@ -50,12 +43,9 @@ impl Partition {
         producer: Option<BatchProducer>,
         usage: &Usage,
     ) -> Result<(), BatchVerdict> {
-        let full =
-            self.producers.len() >= limits::PRODUCERS_PER_PARTITION || usage.producers >= limits::PRODUCERS;
+        let full = self.producers.len() >= limits::PRODUCERS_PER_PARTITION || usage.producers >= limits::PRODUCERS;
         match producer {
-            Some(producer) if full && !self.producers.contains_key(&producer.id) => {
-                Err(BatchVerdict::LimitReached)
-            }
+            Some(producer) if full && !self.producers.contains_key(&producer.id) => Err(BatchVerdict::LimitReached),
             _ => Ok(()),
         }
     }
@@ -96,9 +86,5 @@ fn last_sequence(base_sequence: i32, records: u32) -> i32 {
 fn find_duplicate(producer: &Producer, batch: BatchProducer, records: u32) -> Option<&ProducerBatch> {
     let last = last_sequence(batch.base_sequence, records);
     let same = |b: &&ProducerBatch| b.base_sequence == batch.base_sequence && b.last_sequence == last;
-    producer
-        .batches()
-        .iter()
-        .filter(|_| batch.epoch == producer.epoch())
-        .find(same)
+    producer.batches().iter().filter(|_| batch.epoch == producer.epoch()).find(same)
 }

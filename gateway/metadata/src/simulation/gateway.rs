@@ -39,11 +39,7 @@ struct Staged {
 #[derive(Debug)]
 pub(super) enum Settled {
     /// The first copy took effect.
-    Happened {
-        element: Element,
-        position: Position,
-        outcomes: Vec<Outcome>,
-    },
+    Happened { element: Element, position: Position, outcomes: Vec<Outcome> },
     /// No copy took effect, and none ever will.
     DidNotHappen { element: Element },
     /// Nobody will ever tell: the verdict lay in what a snapshot jumped over.
@@ -101,31 +97,17 @@ impl Gateway {
     }
 
     fn seal(&self, commands: Vec<Command>) -> Arc<Sealed> {
-        let entry = Entry {
-            known: self.state.known(),
-            hash_at_known: self.state.hash(),
-            commands,
-        };
+        let entry = Entry { known: self.state.known(), hash_at_known: self.state.hash(), commands };
         let bytes = entry.encode();
         Arc::new(Sealed { entry, bytes })
     }
 
     /// Seals an entry under the next sequence of the session; `None` without one.
     pub(super) fn stage(&mut self, commands: Vec<Command>, flush: Option<usize>) -> Option<Identity> {
-        let identity = Identity {
-            session: self.session?,
-            sequence: self.next_sequence,
-        };
+        let identity = Identity { session: self.session?, sequence: self.next_sequence };
         self.next_sequence += 1;
-        let element = Element {
-            identity: Some(identity),
-            sealed: self.seal(commands),
-            flush,
-        };
-        self.queue.push_back(Staged {
-            element,
-            uncertain: 0,
-        });
+        let element = Element { identity: Some(identity), sealed: self.seal(commands), flush };
+        self.queue.push_back(Staged { element, uncertain: 0 });
         Some(identity)
     }
 
@@ -144,11 +126,7 @@ impl Gateway {
                 opened_at_ms: 0,
                 name: "gateway:9092".to_owned(),
             };
-            self.in_flight = Some(vec![Element {
-                identity: None,
-                sealed: self.seal(vec![open]),
-                flush: None,
-            }]);
+            self.in_flight = Some(vec![Element { identity: None, sealed: self.seal(vec![open]), flush: None }]);
         } else if !self.queue.is_empty() {
             let prefix = self.queue.iter_mut().take(elements_max.max(1));
             let packet = prefix.map(|staged| {
@@ -180,43 +158,25 @@ impl Gateway {
 
     /// Applies the next element of the log and says what that settles (L3).
     pub(super) fn apply(&mut self, position: Position, element: &Element) -> Vec<Settled> {
-        let applied = self
-            .state
-            .apply(position, element.identity, Some(&element.sealed.entry))
-            .unwrap();
+        let applied = self.state.apply(position, element.identity, Some(&element.sealed.entry)).unwrap();
         self.hashes.push((position, self.state.hash()));
         self.find_session(element, &applied);
         let mut settled = Vec::new();
-        let mine = element
-            .identity
-            .filter(|i| applied.accepted && Some(i.session) == self.session);
+        let mine = element.identity.filter(|i| applied.accepted && Some(i.session) == self.session);
         if let Some(identity) = mine {
             // Ascending: what lies below an accepted sequence did not happen, whatever copies of it turn up.
             while let Some(staged) = self.queue.pop_front_if(|s| s.element.identity <= Some(identity)) {
                 settled.push(if staged.element.identity == Some(identity) {
                     let (element, outcomes) = (staged.element, applied.outcomes.clone());
-                    Settled::Happened {
-                        element,
-                        position,
-                        outcomes,
-                    }
+                    Settled::Happened { element, position, outcomes }
                 } else {
-                    Settled::DidNotHappen {
-                        element: staged.element,
-                    }
+                    Settled::DidNotHappen { element: staged.element }
                 });
             }
         }
-        if self
-            .session
-            .is_some_and(|session| self.state.session(session).is_none())
-        {
+        if self.session.is_some_and(|session| self.state.session(session).is_none()) {
             self.lose_session();
-            settled.extend(
-                self.queue
-                    .drain(..)
-                    .map(|s| Settled::DidNotHappen { element: s.element }),
-            );
+            settled.extend(self.queue.drain(..).map(|s| Settled::DidNotHappen { element: s.element }));
         }
         settled
     }
@@ -226,10 +186,7 @@ impl Gateway {
         if self.defect != Defect::TrustAbsence || self.in_flight.is_some() {
             return Vec::new();
         }
-        self.queue
-            .drain(..)
-            .map(|s| Settled::DidNotHappen { element: s.element })
-            .collect()
+        self.queue.drain(..).map(|s| Settled::DidNotHappen { element: s.element }).collect()
     }
 
     /// L2: the first position with a nonce of its own, never a second.
@@ -246,11 +203,7 @@ impl Gateway {
 
     fn take_session(&mut self, session: SessionId, jumped: bool) {
         self.session = Some(session);
-        self.taken.push(Taken {
-            session,
-            nonces: self.nonces.clone(),
-            jumped,
-        });
+        self.taken.push(Taken { session, nonces: self.nonces.clone(), jumped });
         self.next_sequence = 1;
         if self.defect != Defect::TakeLaterSessions {
             self.nonces.clear();
@@ -266,28 +219,20 @@ impl Gateway {
     pub(super) fn jump(&mut self, state: State) -> Vec<Settled> {
         self.state = state;
         self.hashes.push((self.state.known(), self.state.hash()));
-        let last = self
-            .session
-            .and_then(|id| self.state.session(id))
-            .map(|session| session.last_sequence);
+        let last = self.session.and_then(|id| self.state.session(id)).map(|session| session.last_sequence);
         let mut unknown = Vec::new();
         for staged in std::mem::take(&mut self.queue) {
             let sequence = staged.element.identity.unwrap().sequence;
             if last.is_some_and(|last| last < sequence) {
                 self.queue.push_back(staged);
             } else {
-                unknown.push(Settled::Unknown {
-                    element: staged.element,
-                });
+                unknown.push(Settled::Unknown { element: staged.element });
             }
         }
         if self.session.is_some() && last.is_none() {
             self.lose_session();
         } else if self.session.is_none() {
-            let mine = self
-                .state
-                .sessions()
-                .find(|session| self.nonces.contains(&session.nonce));
+            let mine = self.state.sessions().find(|session| self.nonces.contains(&session.nonce));
             if let Some(session) = mine.map(|session| session.id) {
                 self.take_session(session, true);
             }
@@ -302,11 +247,7 @@ impl Gateway {
         self.lose_session();
         // Nonces are random: those of a former life are never minted again.
         self.next_nonce += 1_000;
-        let unknown = self
-            .queue
-            .drain(..)
-            .map(|s| Settled::Unknown { element: s.element })
-            .collect();
+        let unknown = self.queue.drain(..).map(|s| Settled::Unknown { element: s.element }).collect();
         (unknown, self.in_flight.take())
     }
 }

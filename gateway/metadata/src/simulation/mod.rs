@@ -18,12 +18,7 @@ use crate::Session;
 
 /// A deterministic configuration of proptest: the same cases on every run.
 pub(crate) fn config(cases: u32) -> Config {
-    Config {
-        cases,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(20_260),
-        ..Config::default()
-    }
+    Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(20_260), ..Config::default() }
 }
 
 /// Defects that the properties must find.

@@ -53,10 +53,7 @@ fn run(cases: u32, seed: u64, defect: Defect) -> Result<Tally, TestError<(Vec<St
 /// Everything that L1 to L3 speak of happens often, or the property proves little.
 fn check_coverage(cases: u32, tally: &Tally) {
     println!("{cases} cases: {tally:?}");
-    let seldom: Vec<_> = tally
-        .iter()
-        .filter(|(_, count)| **count < usize::try_from(cases).unwrap() / 4)
-        .collect();
+    let seldom: Vec<_> = tally.iter().filter(|(_, count)| **count < usize::try_from(cases).unwrap() / 4).collect();
     assert_eq!(tally.len(), 21, "{tally:?}");
     assert!(seldom.is_empty(), "too seldom: {seldom:?}");
 }

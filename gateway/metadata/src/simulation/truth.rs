@@ -27,9 +27,7 @@ fn replay(log: &[Element], state: &mut State, from: usize, mut each: impl FnMut(
     for (index, element) in log.iter().enumerate().skip(from) {
         let entry = match state.judge(element.identity) {
             Judgement::NoOp => None,
-            Judgement::Accept => {
-                Some(Entry::decode(&element.sealed.bytes).map_err(|error| error.to_string())?)
-            }
+            Judgement::Accept => Some(Entry::decode(&element.sealed.bytes).map_err(|error| error.to_string())?),
         };
         let applied = state.apply(position_of(index), element.identity, entry.as_ref());
         each(state, applied.map_err(|error| error.to_string())?);
@@ -50,11 +48,7 @@ impl Truth {
             applied.push(one);
             hashes.push(state.hash());
         })?;
-        Ok(Self {
-            state,
-            applied,
-            hashes,
-        })
+        Ok(Self { state, applied, hashes })
     }
 
     /// Every property. `cut` chooses where the snapshot is taken.
@@ -76,10 +70,7 @@ impl Truth {
         let mut tally = world.tally.clone();
         let mut add = |what, count| *tally.entry(what).or_default() += count;
         add("elements", self.applied.len());
-        add(
-            "no-ops",
-            self.applied.iter().filter(|applied| !applied.accepted).count(),
-        );
+        add("no-ops", self.applied.iter().filter(|applied| !applied.accepted).count());
         add("entries denied", world.denied.len());
         for told in world.told.values() {
             match told {
@@ -109,10 +100,7 @@ impl Truth {
     }
 
     fn accepted<'a>(&'a self, world: &'a World) -> impl Iterator<Item = (&'a Applied, &'a Element)> {
-        self.applied
-            .iter()
-            .zip(&world.log)
-            .filter(|(applied, _)| applied.accepted)
+        self.applied.iter().zip(&world.log).filter(|(applied, _)| applied.accepted)
     }
 
     /// L1: at most one copy takes effect; a session's entries in the order of their sequences; a sequence is skipped
@@ -121,18 +109,10 @@ impl Truth {
         let mut last = BTreeMap::new();
         for identity in self.accepted(world).filter_map(|(_, element)| element.identity) {
             let before = last.insert(identity.session, identity.sequence).unwrap_or(0);
-            ensure(before < identity.sequence, || {
-                format!("L1: {identity:?} took effect after {before}")
-            })?;
-            let skipped = (before + 1..identity.sequence).find(|sequence| {
-                !world.sealed[&crate::Identity {
-                    sequence: *sequence,
-                    ..identity
-                }]
-            });
-            ensure(skipped.is_none(), || {
-                format!("L1: {identity:?} overtook {skipped:?}")
-            })?;
+            ensure(before < identity.sequence, || format!("L1: {identity:?} took effect after {before}"))?;
+            let skipped = (before + 1..identity.sequence)
+                .find(|sequence| !world.sealed[&crate::Identity { sequence: *sequence, ..identity }]);
+            ensure(skipped.is_none(), || format!("L1: {identity:?} overtook {skipped:?}"))?;
         }
         Ok(())
     }
@@ -142,30 +122,18 @@ impl Truth {
         let mut seen = BTreeSet::new();
         self.accepted(world)
             .filter_map(|(_, element)| element.flush)
-            .try_for_each(|flush| {
-                ensure(seen.insert(flush), || {
-                    format!("L3: flush {flush} took effect twice")
-                })
-            })
+            .try_for_each(|flush| ensure(seen.insert(flush), || format!("L3: flush {flush} took effect twice")))
     }
 
     /// L9, I-12: at every position every replica has the same hash; accepted entries carry a true one.
     fn replicas_agree(&self, world: &World) -> Checked {
-        let hash_at = |position: Position| {
-            self.hashes
-                .get(usize::try_from(position.index()).unwrap())
-                .copied()
-        };
+        let hash_at = |position: Position| self.hashes.get(usize::try_from(position.index()).unwrap()).copied();
         for (position, hash) in world.gateways.iter().flat_map(|gateway| &gateway.hashes) {
-            ensure(hash_at(*position) == Some(*hash), || {
-                format!("L9: hashes differ at {position}")
-            })?;
+            ensure(hash_at(*position) == Some(*hash), || format!("L9: hashes differ at {position}"))?;
         }
         for (_, element) in self.accepted(world) {
             let entry = &element.sealed.entry;
-            ensure(hash_at(entry.known) == Some(entry.hash_at_known), || {
-                "L9: an entry's hash differs".to_owned()
-            })?;
+            ensure(hash_at(entry.known) == Some(entry.hash_at_known), || "L9: an entry's hash differs".to_owned())?;
         }
         Ok(())
     }
@@ -189,25 +157,18 @@ impl Truth {
     fn offsets_are_dense(&self, world: &World) -> Checked {
         let mut next = BTreeMap::new();
         for (run, verdicts) in self.verdicts(world) {
-            let key = crate::PartitionKey {
-                topic_id: run.topic_id,
-                partition: run.partition,
-            };
+            let key = crate::PartitionKey { topic_id: run.topic_id, partition: run.partition };
             let next: &mut i64 = next.entry(key).or_default();
             for (batch, verdict) in run.batches.iter().zip(verdicts) {
                 if let BatchVerdict::Accepted { base_offset } = verdict {
-                    ensure(base_offset == next, || {
-                        format!("I-02: {base_offset} instead of {next}")
-                    })?;
+                    ensure(base_offset == next, || format!("I-02: {base_offset} instead of {next}"))?;
                     *next += i64::from(batch.records);
                 }
             }
         }
         self.state.partitions().try_for_each(|(key, partition)| {
             let expected = next.get(key).copied().unwrap_or(0);
-            ensure(partition.high_watermark() == expected, || {
-                format!("I-05: {key:?} ends before {expected}")
-            })
+            ensure(partition.high_watermark() == expected, || format!("I-05: {key:?} ends before {expected}"))
         })
     }
 
@@ -228,10 +189,7 @@ impl Truth {
         for (run, verdicts) in self.verdicts(world) {
             for (batch, verdict) in run.batches.iter().zip(verdicts) {
                 if let (Some(producer), BatchVerdict::Accepted { base_offset }) = (batch.producer, verdict) {
-                    accepted
-                        .entry(producer.id)
-                        .or_default()
-                        .push((producer.base_sequence, *base_offset));
+                    accepted.entry(producer.id).or_default().push((producer.base_sequence, *base_offset));
                 }
             }
         }
@@ -239,19 +197,13 @@ impl Truth {
             let told = world.clients.acknowledged(usize::try_from(id).unwrap());
             let mut sequence = 0;
             for (index, (base_sequence, base_offset)) in batches.iter().enumerate() {
-                ensure(*base_sequence == sequence, || {
-                    format!("producer {id}: {base_sequence} for {sequence}")
-                })?;
+                ensure(*base_sequence == sequence, || format!("producer {id}: {base_sequence} for {sequence}"))?;
                 sequence += i32::try_from(records_of(index)).unwrap();
                 let told = told.get(&index);
-                ensure(told.is_none_or(|told| told == base_offset), || {
-                    format!("batch {index} lies elsewhere")
-                })?;
+                ensure(told.is_none_or(|told| told == base_offset), || format!("batch {index} lies elsewhere"))?;
             }
             let lost = told.keys().find(|index| **index >= batches.len());
-            ensure(lost.is_none(), || {
-                format!("producer {id}: acknowledged batch {lost:?} is lost")
-            })?;
+            ensure(lost.is_none(), || format!("producer {id}: acknowledged batch {lost:?} is lost"))?;
         }
         Ok(())
     }
@@ -261,9 +213,7 @@ impl Truth {
         let mut first = BTreeMap::new();
         for (applied, element) in self.accepted(world) {
             let opened = (element.sealed.entry.commands.first(), applied.outcomes.first());
-            if let (Some(Command::OpenSession { nonce, .. }), Some(Outcome::SessionOpened { session })) =
-                opened
-            {
+            if let (Some(Command::OpenSession { nonce, .. }), Some(Outcome::SessionOpened { session })) = opened {
                 first.entry(*nonce).or_insert(*session);
             }
         }
@@ -271,36 +221,24 @@ impl Truth {
         for taken in world.gateways.iter().flat_map(|gateway| &gateway.taken) {
             let session = taken.session;
             let own = taken.nonces.iter().filter_map(|nonce| first.get(nonce)).min();
-            ensure(taken.jumped || own == Some(&session), || {
-                format!("L2: {own:?} came before {session}")
-            })?;
+            ensure(taken.jumped || own == Some(&session), || format!("L2: {own:?} came before {session}"))?;
             let fresh = taken.nonces.iter().all(|nonce| used.insert(*nonce));
-            ensure(fresh, || {
-                format!("L2: session {session} was taken with a nonce used before")
-            })?;
+            ensure(fresh, || format!("L2: session {session} was taken with a nonce used before"))?;
         }
         Ok(())
     }
 
     /// L3: whatever a gateway concluded is what the log says.
     fn verdicts_are_true(&self, world: &World) -> Checked {
-        let happened: BTreeSet<_> = self
-            .accepted(world)
-            .filter_map(|(_, element)| element.identity)
-            .collect();
+        let happened: BTreeSet<_> = self.accepted(world).filter_map(|(_, element)| element.identity).collect();
         let lie = world.denied.iter().find(|identity| happened.contains(identity));
         ensure(lie.is_none(), || format!("L3: {lie:?} did happen"))?;
-        let flushed: BTreeSet<_> = self
-            .accepted(world)
-            .filter_map(|(_, element)| element.flush)
-            .collect();
+        let flushed: BTreeSet<_> = self.accepted(world).filter_map(|(_, element)| element.flush).collect();
         for (flush, told) in &world.told {
             match told {
                 Told::Unknown => {}
                 Told::DidNotHappen => {
-                    ensure(!flushed.contains(flush), || {
-                        format!("L3: flush {flush} did happen")
-                    })?;
+                    ensure(!flushed.contains(flush), || format!("L3: flush {flush} did happen"))?;
                 }
                 Told::Success { position, outcomes } => {
                     let index = usize::try_from(position.index()).unwrap() - 1;
@@ -310,9 +248,7 @@ impl Truth {
             }
         }
         let silent = (0..world.flushes.len()).find(|flush| !world.told.contains_key(flush));
-        ensure(silent.is_none(), || {
-            format!("the clients of flush {silent:?} hear nothing")
-        })
+        ensure(silent.is_none(), || format!("the clients of flush {silent:?} hear nothing"))
     }
 
     /// L10: full replay = snapshot + replay of the rest, in the hash and in every byte.
@@ -322,18 +258,11 @@ impl Truth {
         before.defect = self.state.defect;
         replay(&world.log[..cut], &mut before, 0, |_, _| {})?;
         let snapshot = before.snapshot(300);
-        let mut state =
-            State::restore(&snapshot.manifest, &snapshot.parts).map_err(|error| error.to_string())?;
+        let mut state = State::restore(&snapshot.manifest, &snapshot.parts).map_err(|error| error.to_string())?;
         state.defect = self.state.defect;
-        ensure(state.snapshot(300) == snapshot, || {
-            "L10: a restored State has another snapshot".to_owned()
-        })?;
+        ensure(state.snapshot(300) == snapshot, || "L10: a restored State has another snapshot".to_owned())?;
         replay(&world.log, &mut state, cut, |_, _| {})?;
-        ensure(state.hash() == self.state.hash(), || {
-            "L10: hashes differ after a snapshot".to_owned()
-        })?;
-        ensure(state.snapshot(300) == self.state.snapshot(300), || {
-            "L10: States differ".to_owned()
-        })
+        ensure(state.hash() == self.state.hash(), || "L10: hashes differ after a snapshot".to_owned())?;
+        ensure(state.snapshot(300) == self.state.snapshot(300), || "L10: States differ".to_owned())
     }
 }

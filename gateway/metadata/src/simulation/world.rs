@@ -10,10 +10,7 @@ use crate::{Command, Identity, Incarnation, Outcome, Position, SessionId, State}
 /// What the clients of a flush were told.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
-    Success {
-        position: Position,
-        outcomes: Vec<Outcome>,
-    },
+    Success { position: Position, outcomes: Vec<Outcome> },
     DidNotHappen,
     Unknown,
 }
@@ -49,10 +46,7 @@ impl World {
         state.defect = defect;
         Self {
             log: Vec::new(),
-            gateways: [
-                Gateway::new(state.clone(), 1 << 64, defect),
-                Gateway::new(state, 2 << 64, defect),
-            ],
+            gateways: [Gateway::new(state.clone(), 1 << 64, defect), Gateway::new(state, 2 << 64, defect)],
             clients: Clients::default(),
             flushes: Vec::new(),
             told: BTreeMap::new(),
@@ -93,10 +87,7 @@ impl World {
     /// Ends the game: everything unsettled is settled, every zombie arrives, and the log is at least `elements` long.
     pub(super) fn finish(&mut self, elements: usize) {
         for round in 0..10 * elements {
-            let busy = self
-                .gateways
-                .iter()
-                .any(|g| g.unsettled() > 0 || g.in_flight.is_some())
+            let busy = self.gateways.iter().any(|g| g.unsettled() > 0 || g.in_flight.is_some())
                 || self.waiting.iter().any(|waiting| !waiting.is_empty());
             if !busy && self.log.len() >= elements && self.zombies.is_empty() {
                 break;
@@ -181,11 +172,7 @@ impl World {
         let mut again = VecDeque::new();
         for settled in settled {
             match settled {
-                Settled::Happened {
-                    element,
-                    position,
-                    outcomes,
-                } => {
+                Settled::Happened { element, position, outcomes } => {
                     let Some(flush) = element.flush else { continue };
                     let heard = self.clients.hear(&self.flushes[flush], &outcomes);
                     self.broken.extend(heard.err());
@@ -204,8 +191,7 @@ impl World {
                 }
                 Settled::Unknown { element } => {
                     self.sealed.insert(element.identity.unwrap(), true);
-                    self.told
-                        .extend(element.flush.map(|flush| (flush, Told::Unknown)));
+                    self.told.extend(element.flush.map(|flush| (flush, Told::Unknown)));
                 }
             }
         }
@@ -232,17 +218,13 @@ impl World {
             self.count("entries dropped");
             self.sealed.insert(element.identity.unwrap(), true);
             self.denied.push(element.identity.unwrap());
-            self.told
-                .extend(element.flush.map(|flush| (flush, Told::DidNotHappen)));
+            self.told.extend(element.flush.map(|flush| (flush, Told::DidNotHappen)));
         }
     }
 
     fn close(&mut self, gateway: usize, session: SessionId) {
         if let Some(session) = self.gateways[gateway].state.session(session) {
-            let close = Command::CloseSession {
-                session: session.id,
-                last_append: session.last_append,
-            };
+            let close = Command::CloseSession { session: session.id, last_append: session.last_append };
             if let Some(identity) = self.gateways[gateway].stage(vec![close], None) {
                 self.sealed.insert(identity, false);
             }
@@ -266,11 +248,7 @@ impl World {
     fn close_stray(&mut self, gateway: usize, choice: usize) {
         let owned = [self.gateways[0].session(), self.gateways[1].session()];
         let state = &self.gateways[gateway].state;
-        let strays: Vec<_> = state
-            .sessions()
-            .map(|s| s.id)
-            .filter(|id| !owned.contains(&Some(*id)))
-            .collect();
+        let strays: Vec<_> = state.sessions().map(|s| s.id).filter(|id| !owned.contains(&Some(*id))).collect();
         if let Some(index) = choice.checked_rem(strays.len()) {
             self.close(gateway, strays[index]);
         }

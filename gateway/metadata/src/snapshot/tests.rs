@@ -30,10 +30,7 @@ fn forge(state: &State, change: impl FnOnce(&mut Manifest, &mut Vec<Bytes>)) -> 
     let mut manifest = Manifest::decode(&manifest).unwrap();
     change(&mut manifest, &mut parts);
     manifest.parts = parts.iter().map(|part| PartRef::of(part)).collect();
-    Snapshot {
-        manifest: manifest.encode(),
-        parts,
-    }
+    Snapshot { manifest: manifest.encode(), parts }
 }
 
 // Holds: L10
@@ -47,10 +44,7 @@ fn a_restored_state_is_the_same_in_every_byte_and_goes_on_alike() {
     assert_eq!(restored.partition(&key(0)), state.partition(&key(0)));
     let (mut a, mut b) = (Replay { state }, Replay { state: restored });
     let session = a.state.sessions().next().unwrap().id;
-    assert_eq!(
-        a.produce(session, vec![plain(1)]),
-        b.produce(session, vec![plain(1)])
-    );
+    assert_eq!(a.produce(session, vec![plain(1)]), b.produce(session, vec![plain(1)]));
     assert_eq!(a.state.hash(), b.state.hash());
 }
 
@@ -58,10 +52,7 @@ fn a_restored_state_is_the_same_in_every_byte_and_goes_on_alike() {
 fn an_empty_state_needs_no_parts() {
     let snapshot = State::new(crate::Incarnation(5)).snapshot(10);
     assert!(snapshot.parts.is_empty());
-    assert_eq!(
-        restore(&snapshot).unwrap().hash(),
-        State::new(crate::Incarnation(5)).hash()
-    );
+    assert_eq!(restore(&snapshot).unwrap().hash(), State::new(crate::Incarnation(5)).hash());
 }
 
 // Holds: I-14 (parts are bounded), L10
@@ -84,19 +75,10 @@ fn a_manifest_names_incarnation_position_hash_and_parts() {
     let state = full();
     let snapshot = state.snapshot(12_000);
     let manifest = Manifest::decode(&snapshot.manifest).unwrap();
-    assert_eq!(
-        (manifest.incarnation, manifest.known),
-        (state.incarnation(), state.known())
-    );
-    assert_eq!(
-        (manifest.hash, manifest.feature_level),
-        (state.hash(), state.feature_level())
-    );
+    assert_eq!((manifest.incarnation, manifest.known), (state.incarnation(), state.known()));
+    assert_eq!((manifest.hash, manifest.feature_level), (state.hash(), state.feature_level()));
     let lengths: Vec<_> = snapshot.parts.iter().map(|part| part.len() as u64).collect();
-    assert_eq!(
-        manifest.parts.iter().map(|part| part.bytes).collect::<Vec<_>>(),
-        lengths
-    );
+    assert_eq!(manifest.parts.iter().map(|part| part.bytes).collect::<Vec<_>>(), lengths);
     let elsewhere = forge(&state, |manifest, _| manifest.known = Position::new(4, 1_000));
     assert_eq!(restore(&elsewhere).unwrap().known(), Position::new(4, 1_000));
 }
@@ -109,10 +91,7 @@ fn damage_anywhere_is_found() {
     for index in 0..snapshot.manifest.len() {
         let mut manifest = snapshot.manifest.to_vec();
         manifest[index] ^= 1;
-        assert!(
-            State::restore(&manifest.into(), &snapshot.parts).is_err(),
-            "byte {index}"
-        );
+        assert!(State::restore(&manifest.into(), &snapshot.parts).is_err(), "byte {index}");
         let cut = snapshot.manifest.slice(..index);
         assert!(State::restore(&cut, &snapshot.parts).is_err(), "cut at {index}");
     }
@@ -124,13 +103,7 @@ fn damage_anywhere_is_found() {
         assert_eq!(found.unwrap_err(), SnapshotError::DamagedPart(0));
     }
     let found = State::restore(&snapshot.manifest, &[]).unwrap_err();
-    assert_eq!(
-        found,
-        SnapshotError::WrongPartCount {
-            expected: 1,
-            found: 0
-        }
-    );
+    assert_eq!(found, SnapshotError::WrongPartCount { expected: 1, found: 0 });
 }
 
 // Holds: I-12 (a gateway that meets a higher level stops before acting)
@@ -138,16 +111,10 @@ fn damage_anywhere_is_found() {
 fn a_state_of_a_higher_feature_level_or_format_is_refused() {
     let (found, supported) = (limits::FEATURE_LEVEL + 1, limits::FEATURE_LEVEL);
     let higher = forge(&full(), |manifest, _| manifest.feature_level = found);
-    assert_eq!(
-        restore(&higher).unwrap_err(),
-        SnapshotError::FeatureLevel { found, supported }
-    );
+    assert_eq!(restore(&higher).unwrap_err(), SnapshotError::FeatureLevel { found, supported });
     let mut manifest = higher.manifest.to_vec();
     manifest[8] = 9;
-    assert_eq!(
-        Manifest::decode(&manifest.into()),
-        Err(SnapshotError::UnknownFormat(9))
-    );
+    assert_eq!(Manifest::decode(&manifest.into()), Err(SnapshotError::UnknownFormat(9)));
 }
 
 // Holds: I-09 (a part cut anywhere, vouched for by its manifest: an error or a whole State, never a panic)
@@ -170,29 +137,14 @@ fn a_part_that_ends_early_is_not_restored() {
 fn contradictions_are_named() {
     let state = full();
     let twice = forge(&state, |_, parts| parts.push(parts[0].clone()));
-    assert!(matches!(
-        restore(&twice).unwrap_err(),
-        SnapshotError::Inconsistent(_)
-    ));
+    assert!(matches!(restore(&twice).unwrap_err(), SnapshotError::Inconsistent(_)));
     let early = forge(&state, |manifest, _| manifest.known = Position::new(0, 3));
-    assert!(matches!(
-        restore(&early).unwrap_err(),
-        SnapshotError::Inconsistent(_)
-    ));
+    assert!(matches!(restore(&early).unwrap_err(), SnapshotError::Inconsistent(_)));
     let unknown = forge(&state, |_, parts| parts.push(Bytes::from_static(&[99])));
     let found = restore(&unknown).unwrap_err();
-    assert_eq!(
-        found,
-        SnapshotError::Malformed {
-            part: 1,
-            error: DecodeError::UnknownTag(99)
-        }
-    );
+    assert_eq!(found, SnapshotError::Malformed { part: 1, error: DecodeError::UnknownTag(99) });
     let below = forge(&state, |manifest, _| manifest.next_producer_id = -1);
-    assert!(matches!(
-        restore(&below).unwrap_err(),
-        SnapshotError::Inconsistent(_)
-    ));
+    assert!(matches!(restore(&below).unwrap_err(), SnapshotError::Inconsistent(_)));
 }
 
 // The format of today, as a fixture: what is in a store is read for ever.
@@ -202,10 +154,7 @@ fn the_bytes_of_a_snapshot_are_fixed() {
     replay.produce(session, vec![plain(3), sequenced(0, 0, 2)]);
     let snapshot = replay.state.snapshot(1 << 20);
     let bytes = [&snapshot.manifest[..], &snapshot.parts[0]].concat();
-    assert_eq!(
-        format!("{:032x}", xxh3_128(&bytes)),
-        "2bee8f452211469a5210a198e63bd349"
-    );
+    assert_eq!(format!("{:032x}", xxh3_128(&bytes)), "2bee8f452211469a5210a198e63bd349");
 }
 
 proptest! {

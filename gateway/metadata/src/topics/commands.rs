@@ -36,13 +36,7 @@ pub(crate) fn read_create(reader: &mut Reader<'_>) -> Result<Command, DecodeErro
     let partitions = reader.varint_u32()?;
     let created_at_ms = reader.zigzag()?;
     let configs = read_configs(reader)?;
-    Ok(Command::CreateTopic {
-        topic_id,
-        name,
-        partitions,
-        configs,
-        created_at_ms,
-    })
+    Ok(Command::CreateTopic { topic_id, name, partitions, configs, created_at_ms })
 }
 
 pub(crate) fn read_configs(reader: &mut Reader<'_>) -> Result<Vec<(String, String)>, DecodeError> {

@@ -52,8 +52,7 @@ impl Topics {
         if let Some(topic) = self.by_name.get(request.name) {
             return Err(Outcome::TopicExists { topic_id: topic.id });
         }
-        self.refuse_create(request, partition_count)
-            .map_or(Ok(()), |r| Err(Outcome::TopicRefused(r)))?;
+        self.refuse_create(request, partition_count).map_or(Ok(()), |r| Err(Outcome::TopicRefused(r)))?;
         Ok(Topic {
             id: request.topic_id,
             name: request.name.into(),
@@ -103,9 +102,7 @@ pub(crate) fn legal_configs(configs: &[(String, String)]) -> bool {
     names.sort_unstable();
     names.dedup();
     let bounded = |(name, value): &(String, String)| {
-        !name.is_empty()
-            && name.len() <= limits::CONFIG_NAME_BYTES
-            && value.len() <= limits::CONFIG_VALUE_BYTES
+        !name.is_empty() && name.len() <= limits::CONFIG_NAME_BYTES && value.len() <= limits::CONFIG_VALUE_BYTES
     };
     configs.len() <= limits::CONFIGS_PER_TOPIC && names.len() == configs.len() && configs.iter().all(bounded)
 }

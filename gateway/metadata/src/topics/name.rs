@@ -6,11 +6,7 @@ use crate::limits;
 #[must_use]
 pub fn is_legal_topic_name(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    !name.is_empty()
-        && name.len() <= limits::TOPIC_NAME_BYTES
-        && name != "."
-        && name != ".."
-        && name.bytes().all(legal)
+    !name.is_empty() && name.len() <= limits::TOPIC_NAME_BYTES && name != "." && name != ".." && name.bytes().all(legal)
 }
 
 /// The form in which two colliding names are equal, '_' for every '.'; `None` for names that cannot collide.

@@ -10,13 +10,7 @@ use crate::{Command, Outcome, Position, Topic, TopicRefusal, limits};
 
 fn with_configs(id: u128, name: &str, configs: Vec<(String, String)>) -> Command {
     let name = name.to_owned();
-    Command::CreateTopic {
-        topic_id: topic_id(id),
-        name,
-        partitions: 1,
-        configs,
-        created_at_ms: 0,
-    }
+    Command::CreateTopic { topic_id: topic_id(id), name, partitions: 1, configs, created_at_ms: 0 }
 }
 
 fn refused(reason: TopicRefusal) -> Outcome {
@@ -29,24 +23,11 @@ fn a_created_topic_is_found_by_name_and_id_and_has_empty_partitions() {
     let state = &replay.state;
     let topic = state.topic_by_name("t").unwrap();
     assert_eq!(state.topic_by_id(topic_id(1)), Some(topic));
-    assert_eq!(
-        (topic.partitions, topic.created_at, topic.created_at_ms),
-        (3, Position::new(0, 2), 7)
-    );
-    assert_eq!(
-        topic.configs.get("retention.ms").map(String::as_str),
-        Some("60000")
-    );
+    assert_eq!((topic.partitions, topic.created_at, topic.created_at_ms), (3, Position::new(0, 2), 7));
+    assert_eq!(topic.configs.get("retention.ms").map(String::as_str), Some("60000"));
     assert_eq!((state.topic_count(), state.partition_count()), (1, 3));
     let partition = state.partition(&key(2)).unwrap();
-    assert_eq!(
-        (
-            partition.log_start_offset(),
-            partition.high_watermark(),
-            partition.extent_count()
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((partition.log_start_offset(), partition.high_watermark(), partition.extent_count()), (0, 0, 0));
     assert!(state.partition(&key(3)).is_none() && state.partition(&key(-1)).is_none());
 }
 
@@ -56,11 +37,7 @@ fn topics_are_listed_in_the_order_of_their_names() {
     for (id, name) in [(9, "b"), (8, "c"), (7, "a")] {
         replay.one(session, create_topic(id, name, 1));
     }
-    let names: Vec<_> = replay
-        .state
-        .topics()
-        .map(|topic| topic.name.to_string())
-        .collect();
+    let names: Vec<_> = replay.state.topics().map(|topic| topic.name.to_string()).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
 
@@ -80,12 +57,7 @@ fn partitions_of_a_topic_are_spread_evenly_over_64_shards() {
 fn the_same_name_is_answered_with_the_existing_topic() {
     let (mut replay, session) = Replay::with_topic();
     let again = replay.one(session, create_topic(2, "t", 9));
-    assert_eq!(
-        again,
-        Outcome::TopicExists {
-            topic_id: topic_id(1)
-        }
-    );
+    assert_eq!(again, Outcome::TopicExists { topic_id: topic_id(1) });
     assert_eq!(replay.state.topic_by_name("t").unwrap().partitions, 3);
     assert_eq!(replay.state.partition_count(), 3);
 }
@@ -94,10 +66,7 @@ fn the_same_name_is_answered_with_the_existing_topic() {
 fn names_that_differ_only_in_dot_and_underscore_collide() {
     let (mut replay, session) = Replay::opened();
     replay.one(session, create_topic(1, "a.b_c", 1));
-    assert_eq!(
-        replay.one(session, create_topic(2, "a_b.c", 1)),
-        refused(TopicRefusal::Collides)
-    );
+    assert_eq!(replay.one(session, create_topic(2, "a_b.c", 1)), refused(TopicRefusal::Collides));
     let other = replay.one(session, create_topic(3, "a-b-c", 1));
     assert!(matches!(other, Outcome::TopicCreated { .. }));
 }
@@ -117,10 +86,7 @@ fn illegal_topics_are_refused_with_their_reason() {
     ] {
         assert_eq!(replay.one(session, command), refused(reason));
     }
-    assert_eq!(
-        (replay.state.topic_count(), replay.state.partition_count()),
-        (1, 3)
-    );
+    assert_eq!((replay.state.topic_count(), replay.state.partition_count()), (1, 3));
 }
 
 // Holds: I-14
@@ -136,10 +102,7 @@ fn configs_are_bounded_and_named_once() {
         vec![config("a".to_owned(), limits::CONFIG_VALUE_BYTES + 1)],
         many(limits::CONFIGS_PER_TOPIC + 1),
     ] {
-        assert_eq!(
-            replay.one(session, with_configs(5, "t", configs)),
-            refused(TopicRefusal::InvalidConfig)
-        );
+        assert_eq!(replay.one(session, with_configs(5, "t", configs)), refused(TopicRefusal::InvalidConfig));
     }
     let mut configs = many(limits::CONFIGS_PER_TOPIC);
     configs[0] = config("a".repeat(limits::CONFIG_NAME_BYTES), limits::CONFIG_VALUE_BYTES);
@@ -154,9 +117,7 @@ fn partitions_of_all_topics_are_bounded() {
     let most = limits::PARTITIONS_PER_TOPIC;
     let full = limits::PARTITIONS / usize::try_from(most).unwrap();
     // One entry, so that the invariants are checked once.
-    let mut commands: Vec<_> = (1..full as u128)
-        .map(|id| create_topic(id, &format!("t{id}"), most))
-        .collect();
+    let mut commands: Vec<_> = (1..full as u128).map(|id| create_topic(id, &format!("t{id}"), most)).collect();
     commands.push(create_topic(100, "last", most - 1));
     commands.push(create_topic(101, "too-many", 2));
     commands.push(create_topic(102, "one", 1));

@@ -1,7 +1,7 @@
 // Passes encoded messages through Apache Kafka's own Java serialiser: reads lines `Name version hex`, decodes each with the
 // generated class of kafka-clients, encodes it again, and prints the line with the bytes that Java wrote.
 //
-//   cargo test -p sluice-protocol --test golden_java -- --ignored --nocapture | grep '^sample ' | cut -d' ' -f2- > samples.txt
+//   SLUICE_PRINT_SAMPLES=1 cargo test -p sluice-protocol --test golden_java -- --nocapture | grep '^sample ' | cut -d' ' -f2- > samples.txt
 //   java -cp kafka-clients-4.3.1.jar Golden.java samples.txt > kafka-clients-4.3.1.txt
 
 import java.nio.ByteBuffer;

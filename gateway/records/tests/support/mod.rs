@@ -1,12 +1,5 @@
 //! What the tests of this crate share: strategies for batches, cuts of ropes, and a deterministic configuration.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -16,28 +9,14 @@ use sluice_records::{BatchBuilder, Compression, ProduceRules, ValidBatch, valida
 
 /// The same cases in every run and on every machine; nothing is written beside the tests.
 pub fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: RngSeed::Fixed(0x51_1c_e0),
-        failure_persistence: None,
-        ..Default::default()
-    }
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(0x51_1c_e0), failure_persistence: None, ..Default::default() }
 }
 
-pub const ALL_CODECS: [Compression; 5] = [
-    Compression::None,
-    Compression::Gzip,
-    Compression::Snappy,
-    Compression::Lz4,
-    Compression::Zstd,
-];
+pub const ALL_CODECS: [Compression; 5] =
+    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
 /// Rules that only the format itself can break.
-pub const LENIENT: ProduceRules = ProduceRules {
-    max_batch_bytes: usize::MAX,
-    allow_zstd: true,
-    exactly_one: true,
-};
+pub const LENIENT: ProduceRules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
 
 /// Enough for whatever the strategies below compress.
 pub const MAX_DECOMPRESSED: usize = 1 << 20;
@@ -70,11 +49,8 @@ impl BatchSpec {
             }
         }
         for row in &self.rows {
-            let headers: Vec<(&[u8], Option<&[u8]>)> = row
-                .headers
-                .iter()
-                .map(|(key, value)| (key.as_slice(), value.as_deref()))
-                .collect();
+            let headers: Vec<(&[u8], Option<&[u8]>)> =
+                row.headers.iter().map(|(key, value)| (key.as_slice(), value.as_deref())).collect();
             builder.push(row.timestamp, row.key.as_deref(), row.value.as_deref(), &headers);
         }
         builder
@@ -90,35 +66,18 @@ impl BatchSpec {
 }
 
 fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        vec(any::<u8>(), 0..max),
-        (any::<u8>(), 0..max).prop_map(|(byte, len)| vec![byte; len])
-    ]
+    prop_oneof![vec(any::<u8>(), 0..max), (any::<u8>(), 0..max).prop_map(|(byte, len)| vec![byte; len])]
 }
 
 fn row() -> impl Strategy<Value = Row> {
     let headers = vec((bytes(8), proptest::option::of(bytes(8))), 0..3);
-    let parts = (
-        0..2_000_000_000_000_i64,
-        proptest::option::of(bytes(16)),
-        proptest::option::of(bytes(80)),
-        headers,
-    );
-    parts.prop_map(|(timestamp, key, value, headers)| Row {
-        timestamp,
-        key,
-        value,
-        headers,
-    })
+    let parts = (0..2_000_000_000_000_i64, proptest::option::of(bytes(16)), proptest::option::of(bytes(80)), headers);
+    parts.prop_map(|(timestamp, key, value, headers)| Row { timestamp, key, value, headers })
 }
 
 pub fn batch_with(codec: impl Strategy<Value = Compression>) -> impl Strategy<Value = BatchSpec> {
     let producer = proptest::option::of((0..i64::MAX, 0..i16::MAX, 0..i32::MAX, any::<bool>()));
-    (codec, producer, vec(row(), 1..8)).prop_map(|(codec, producer, rows)| BatchSpec {
-        codec,
-        producer,
-        rows,
-    })
+    (codec, producer, vec(row(), 1..8)).prop_map(|(codec, producer, rows)| BatchSpec { codec, producer, rows })
 }
 
 pub fn batch() -> impl Strategy<Value = BatchSpec> {
