@@ -227,7 +227,7 @@ fn a_batch_that_lies_is_refused_with_the_code_of_its_lie() {
         ("a damaged byte", damaged.freeze(), &[ErrorCode::CORRUPT_MESSAGE]),
         ("two batches", two.into(), &[ErrorCode::INVALID_RECORD]),
         ("magic 3", forged(16, &[3]), &[ErrorCode::CORRUPT_MESSAGE, ErrorCode::INVALID_RECORD]),
-        ("magic 1", forged(16, &[1]), &[ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT, ErrorCode::INVALID_RECORD]),
+        ("magic 1", forged(16, &[1]), &[ErrorCode::INVALID_RECORD]),
         ("codec 7", forged(21, &[0, 7]), &[ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, ErrorCode::CORRUPT_MESSAGE]),
         ("more records than offsets", forged(57, &[0, 0, 0, 9]), &[ErrorCode::INVALID_RECORD]),
         ("no record", forged(57, &[0, 0, 0, 0]), &[ErrorCode::INVALID_RECORD]),

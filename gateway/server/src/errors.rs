@@ -78,8 +78,8 @@ fn batch_code(error: &BatchError) -> ErrorCode {
     match error {
         BatchError::TooLarge(_) => ErrorCode::MESSAGE_TOO_LARGE,
         BatchError::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
-        BatchError::InvalidRecord(_) => ErrorCode::INVALID_RECORD,
-        BatchError::UnsupportedMagic(_) => ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        // Message sets in a Produce that carries batches: Kafka 4.3 answers 87 as well (43 is what 3.x said of old logs).
+        BatchError::InvalidRecord(_) | BatchError::UnsupportedMagic(_) => ErrorCode::INVALID_RECORD,
         BatchError::UnsupportedCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
         BatchError::InvalidTimestamp(_) => ErrorCode::INVALID_TIMESTAMP,
     }
@@ -143,7 +143,7 @@ mod tests {
             (batch(BatchError::TooLarge("".into())), 10),
             (batch(BatchError::Corrupt("".into())), 2),
             (batch(BatchError::InvalidRecord("".into())), 87),
-            (batch(BatchError::UnsupportedMagic("".into())), 43),
+            (batch(BatchError::UnsupportedMagic("".into())), 87),
             (batch(BatchError::UnsupportedCompression("".into())), 76),
             (batch(BatchError::InvalidTimestamp("".into())), 32),
         ];

@@ -4,7 +4,7 @@
 //! asked for by name may be created (known issue 9). A partition named twice in a request is appended to twice, in order;
 //! Kafka keeps the last. With acks=0 there is no answer, and an error closes the connection.
 //! Version notes: 7 zstd (KIP-110); 8 error messages (KIP-467); 13 topic ids in place of names (KIP-516).
-//! Errors, per partition: 21 acks, 3 and 100 unknown, 17 illegal name, 2, 10, 32, 43, 76, 87 the batch, 45 and 47 its
+//! Errors, per partition: 21 acks, 3 and 100 unknown, 17 illegal name, 2, 10, 32, 76, 87 the batch, 45 and 47 its
 //! producer, 35 transactions, 19 did not happen, 7 not known.
 
 use futures_util::future::BoxFuture;
