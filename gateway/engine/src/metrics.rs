@@ -1,6 +1,6 @@
 //! What the engine counts.
 //!
-//! Names and meanings: `docs/metrics.md` is written from `register`.
+//! Names and meanings stand in `register`, and in the answer of `/metrics`.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
