@@ -214,3 +214,24 @@ async fn a_gateway_starts_and_serves_on_a_clock_that_moves() {
     a.produce("t", 0, batch(&["a"])).await.unwrap();
     assert_eq!(a.values("t", 0, 0).await, numbered(&["a"]));
 }
+
+// Holds: T6
+#[tokio::test(start_paused = true)]
+async fn a_state_that_could_not_be_refreshed_for_too_long_is_not_answered_from() {
+    let mut cluster = Cluster::new();
+    let a = cluster.gateway().await;
+    a.produce("t", 0, batch(&["a"])).await.unwrap();
+    let dark = OperationFaults { refused_per_mille: 1000, ..OperationFaults::default() };
+    a.faults.set_faults(Faults { log_read: dark, append: dark, ..Faults::default() });
+    let stale_stop = Limits::default().stale_stop;
+    tokio::time::sleep(stale_stop - Duration::from_secs(1)).await;
+    a.engine.ensure_fresh().await.expect("not yet too old");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let answer = a.engine.ensure_fresh().await;
+    assert!(matches!(answer, Err(EngineError::NotFresh(_))), "{answer:?}");
+    assert!(matches!(a.engine.readiness(), Readiness::Unavailable(_)), "{:?}", a.engine.readiness());
+    a.faults.set_faults(Faults::default());
+    a.engine.ensure_fresh().await.expect("refreshed by the asking itself");
+    assert_eq!(a.values("t", 0, 0).await, numbered(&["a"]));
+    assert_eq!(a.engine.readiness(), Readiness::Ready);
+}
