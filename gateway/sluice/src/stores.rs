@@ -214,7 +214,14 @@ impl Service<'_> {
 
     /// The error in one line, with what to do about its kind.
     fn explain(&self, error: &StoreError) -> anyhow::Error {
+        let said = said(error);
+        // No kind of its own, and not the endpoint's fault either: the SDK's providers ran before it was asked.
+        let has_no_credentials =
+            ["loading credentials", "credential provider"].iter().any(|words| said.contains(words));
         let advice = match (error.kind(), self.endpoint) {
+            _ if has_no_credentials => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
+            }
             (StoreErrorKind::Denied, _) => {
                 "check the AWS credentials, and that they permit what docs/configuration.md lists"
             }
@@ -223,9 +230,9 @@ impl Service<'_> {
                 "check the network, --aws-region, and --aws-endpoint if it is not Amazon's"
             }
             // The adapters' own messages say what to do.
-            _ => return anyhow!("{}: {}", self.name, said(error)),
+            _ => return anyhow!("{}: {said}", self.name),
         };
-        anyhow!("{}: {}: {advice}", self.name, said(error))
+        anyhow!("{}: {said}: {advice}", self.name)
     }
 }
 

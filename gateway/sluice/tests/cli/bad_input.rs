@@ -1,5 +1,6 @@
 //! Every start that must not succeed: one line that says what to do, exit code not 0, within 10 s.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -165,4 +166,23 @@ fn missing_credentials_are_one_line() {
     let closed = fake_aws::start_without_bucket_or_table();
     let ended = serve_aws(closed, &[("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nonexistent")]);
     assert_says(&ended, &["redentials"]);
+}
+
+#[test]
+fn credentials_that_cannot_be_had_are_one_line_that_does_not_blame_the_endpoint() {
+    // As on a machine without a role, where the metadata service refuses: the SDK would say so again and again.
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let metadata = format!("http://{}", service.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in service.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let environment = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.as_str()), ("HOME", "/nonexistent")];
+    let ended = serve_aws(fake_aws::start_without_bucket_or_table(), &environment);
+    assert_says(&ended, &["AWS_ACCESS_KEY_ID"]);
+    assert!(!ended.stderr.contains("check --aws-endpoint"), "{}", ended.stderr);
 }
