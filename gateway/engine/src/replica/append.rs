@@ -296,7 +296,7 @@ impl LogTask {
         Ok(())
     }
 
-    /// Waits before the next attempt: full jitter, doubling.
+    /// Waits before the next attempt: doubling, half of it jitter and half certain, so that a refusal at once never spins.
     pub(super) fn hold_back(&mut self, why: &str) {
         if self.append_backoff >= self.parts.limits.append_backoff_max {
             self.shared.set_readiness(Readiness::Unavailable(why.to_owned()));

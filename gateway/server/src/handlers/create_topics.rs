@@ -68,10 +68,8 @@ async fn create(call: &Call, request: &CreateTopicsRequest, topics: Vec<NewTopic
         return Vec::new();
     }
     let timeout = duration_from_ms(request.timeout_ms, call.service.limits.admin_wait_max);
-    match call.freshen().await {
-        Ok(()) => call.service.engine.create_topics(topics, request.validate_only, timeout).await,
-        Err(error) => topics.iter().map(|_| Err(error.clone())).collect(),
-    }
+    // It has a barrier of its own, for every request and not only the first (T5).
+    call.service.engine.create_topics(topics, request.validate_only, timeout).await
 }
 
 fn twice() -> Refusal {

@@ -57,10 +57,8 @@ async fn look_up(call: &Call, request: &ListOffsetsRequest, asks: Vec<OffsetAsk>
     if asks.is_empty() {
         return Vec::new();
     }
-    match call.freshen().await {
-        Ok(()) => call.service.engine.list_offsets(asks, isolation).await,
-        Err(error) => vec![Err(error); asks.len()],
-    }
+    // It has a barrier of its own, for every request and not only the first (T5).
+    call.service.engine.list_offsets(asks, isolation).await
 }
 
 /// What is wrong with the request itself, for each partition in order.

@@ -58,8 +58,9 @@ async fn handle(call: Call, request: MetadataRequest) -> Outcome {
 
 async fn describe_all(call: &Call) -> Result<Vec<MetadataResponseTopic>, Refusal> {
     let refusal = |error: sluice_engine::EngineError| Refusal::NoSafeAnswer(format!("all topics: {error}"));
-    call.freshen().await.map_err(refusal)?;
+    // A listing has a barrier of its own (T5), which serves as the connection's as well.
     let described = call.service.engine.describe_topics(TopicSelection::All, false).await.map_err(refusal)?;
+    call.caller.note_barrier();
     Ok(described.into_iter().map(|(topic, outcome)| tell_topic(call, topic, outcome)).collect())
 }
 

@@ -160,6 +160,23 @@ async fn a_client_that_hops_finds_what_it_wrote() {
     }
 }
 
+/// T5: a ListOffsets is as new as its sending, first on its connection or not, at the price of one read of the log.
+#[tokio::test(start_paused = true)]
+async fn a_list_offsets_costs_one_read_of_the_log_and_sees_what_another_gateway_wrote() {
+    let mut cluster = Cluster::new();
+    let (one, two) = (cluster.gateway().await, cluster.gateway().await);
+    let mut writer = one.client().await;
+    let topic = Topic::new(&mut writer, "t").await;
+    assert_eq!(two.client().await.topic(12, "t").await.partitions.len(), 2);
+    let mut reader = two.client().await;
+    for round in 1..=3 {
+        writer.produce(9, &topic, batch(&["a"])).await;
+        let before = two.engine.metrics().log_reads.get();
+        assert_eq!(offset_of(&mut reader, 7, -1).await.1, round);
+        assert_eq!(two.engine.metrics().log_reads.get() - before, 1, "round {round}");
+    }
+}
+
 async fn offset_of(client: &mut Client, version: i16, timestamp: i64) -> (i16, i64, i64, i32) {
     let partitions = vec![ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() }];
     let topics = vec![ListOffsetsTopic { name: KString::from("t"), partitions }];
