@@ -30,6 +30,7 @@
 //! ```
 
 mod api_key;
+pub mod consumer_protocol;
 mod error;
 mod error_code;
 mod frame;

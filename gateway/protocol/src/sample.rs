@@ -9,8 +9,10 @@ use crate::error_code::ErrorCode;
 use crate::kstring::KString;
 use crate::message::Request;
 use crate::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
+    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
 };
 use crate::rope::Rope;
 
@@ -119,6 +121,12 @@ impl Sample for Option<KString> {
     }
 }
 
+impl Sample for Bytes {
+    fn sample(source: &mut Source<'_>, _: i16, _: bool) -> Self {
+        source.blob()
+    }
+}
+
 impl Sample for Option<Bytes> {
     fn sample(source: &mut Source<'_>, _: i16, nullable: bool) -> Self {
         (!source.is_null(nullable)).then(|| source.blob())
@@ -157,8 +165,19 @@ pub fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<FetchRequest>();
     visitor.visit::<ListOffsetsRequest>();
     visitor.visit::<MetadataRequest>();
+    visitor.visit::<OffsetCommitRequest>();
+    visitor.visit::<OffsetFetchRequest>();
     visitor.visit::<FindCoordinatorRequest>();
+    visitor.visit::<JoinGroupRequest>();
+    visitor.visit::<HeartbeatRequest>();
+    visitor.visit::<LeaveGroupRequest>();
+    visitor.visit::<SyncGroupRequest>();
+    visitor.visit::<DescribeGroupsRequest>();
+    visitor.visit::<ListGroupsRequest>();
     visitor.visit::<ApiVersionsRequest>();
     visitor.visit::<CreateTopicsRequest>();
+    visitor.visit::<DeleteTopicsRequest>();
     visitor.visit::<InitProducerIdRequest>();
+    visitor.visit::<DeleteGroupsRequest>();
+    visitor.visit::<OffsetDeleteRequest>();
 }

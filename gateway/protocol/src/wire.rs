@@ -193,6 +193,22 @@ impl Wire for KString {
     }
 }
 
+impl Wire for Bytes {
+    fn read(r: &mut Reader, shape: Shape, _: bool) -> Result<Self, DecodeError> {
+        r.read_nullable_bytes(shape.flexible)?.ok_or(DecodeError::UnexpectedNull)
+    }
+
+    fn write(&self, w: &mut Writer, shape: Shape) -> Result<(), EncodeError> {
+        w.put_len(Some(self.len()), shape.flexible)?;
+        w.put_chunk(self);
+        Ok(())
+    }
+
+    fn len_min(shape: Shape) -> usize {
+        array_len_min(shape)
+    }
+}
+
 impl Wire for Option<Bytes> {
     fn read(r: &mut Reader, shape: Shape, nullable: bool) -> Result<Self, DecodeError> {
         check_null(r.read_nullable_bytes(shape.flexible)?, nullable)

@@ -5,7 +5,11 @@
 
 use std::alloc::System;
 
-use sluice_protocol::messages::{FindCoordinatorRequest, MetadataRequest, metadata};
+use sluice_protocol::consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription, MAX_VERSION};
+use sluice_protocol::messages::{
+    FindCoordinatorRequest, LeaveGroupRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, leave_group,
+    metadata, offset_commit, offset_fetch,
+};
 use sluice_protocol::sample::{Sample, Source, Visitor, visit_all};
 use sluice_protocol::{Bytes, DecodeError, KString, Message, Reader, Request, Writer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -146,10 +150,46 @@ fn the_budget_refuses_what_the_count_alone_would_allow(tally: &mut Tally) {
     }
 }
 
+/// Requests as large as group clients and tools ever send them are no attack.
+fn large_group_requests_are_decoded(tally: &mut Tally) {
+    let partition = |index| offset_commit::OffsetCommitRequestPartition {
+        partition_index: index,
+        committed_metadata: None,
+        ..Default::default()
+    };
+    let topic = |partitions| offset_commit::OffsetCommitRequestTopic { partitions, ..Default::default() };
+    // Of one topic, and of topics with one partition each.
+    let wide = OffsetCommitRequest { topics: vec![topic((0..100_000).map(partition).collect())], ..Default::default() };
+    let topics = (0..100_000).map(|index| topic(vec![partition(index)])).collect();
+    let deep = OffsetCommitRequest { topics, ..Default::default() };
+    for version in [0, 2, 8, 10] {
+        assert_eq!(tally.decode(encode(&wide, version).to_vec(), version).as_ref(), Ok(&wide));
+        assert_eq!(tally.decode(encode(&deep, version).to_vec(), version).as_ref(), Ok(&deep));
+    }
+    let groups = (0..10_000).map(|n| offset_fetch::OffsetFetchRequestGroup {
+        group_id: format!("group-{n}").into(),
+        topics: None,
+        ..Default::default()
+    });
+    let fetch = OffsetFetchRequest { groups: groups.collect(), ..Default::default() };
+    let members = (0..10_000).map(|n| leave_group::MemberIdentity {
+        group_instance_id: Some(format!("i-{n}").into()),
+        ..Default::default()
+    });
+    let leave = LeaveGroupRequest { members: members.collect(), ..Default::default() };
+    assert_eq!(tally.decode(encode(&fetch, 10).to_vec(), 10), Ok(fetch));
+    assert_eq!(tally.decode(encode(&leave, 5).to_vec(), 5), Ok(leave));
+}
+
+// Holds: I-09
 #[test]
 fn lying_lengths_and_counts_never_take_more_than_the_bound() {
     let mut tally = Tally::default();
     visit_all(&mut tally);
+    for version in 0..=MAX_VERSION {
+        tally.attack::<ConsumerProtocolSubscription>(version, true);
+        tally.attack::<ConsumerProtocolAssignment>(version, true);
+    }
     let Tally { frames, refused, worst } = tally;
     println!("{frames} forged frames, {refused} refused, worst {worst} bytes beyond 16 × frame");
     assert!(frames > 300_000, "only {frames} frames were tried");
@@ -157,4 +197,5 @@ fn lying_lengths_and_counts_never_take_more_than_the_bound() {
     // The bound is approached, so the test would see it crossed.
     assert!(worst > 32 * 1024, "worst {worst}");
     the_budget_refuses_what_the_count_alone_would_allow(&mut Tally::default());
+    large_group_requests_are_decoded(&mut Tally::default());
 }

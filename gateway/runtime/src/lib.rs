@@ -8,8 +8,13 @@
 
 mod clock;
 mod entropy;
+mod gaps;
 mod net;
 
 pub use clock::{Clock, SharedClock, SystemClock, TokioClock};
 pub use entropy::{Entropy, OsEntropy, SeededEntropy, SharedEntropy};
-pub use net::{Accepted, Connector, Duplex, Listener, MemoryListener, PeerAddr, TcpAcceptor, memory_listener};
+pub use gaps::{BEAT, GapWatch};
+pub use net::{
+    Accepted, Connector, Duplex, Listener, MemoryListener, MemoryStream, PeerAddr, TcpAcceptor, memory_listener,
+    memory_pipe,
+};

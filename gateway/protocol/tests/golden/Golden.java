@@ -1,25 +1,42 @@
 // Passes encoded messages through Apache Kafka's own Java serialiser: reads lines `Name version hex`, decodes each with the
-// generated class of kafka-clients, encodes it again, and prints the line with the bytes that Java wrote.
+// generated class of kafka-clients, encodes it again, and prints the line with the bytes that Java wrote. Versions that this
+// kafka-clients does not have are left out, and so are those in the second file: so Kafka 2.8 adds what Kafka 4 dropped.
 //
 //   SLUICE_PRINT_SAMPLES=1 cargo test -p sluice-protocol --test golden_java -- --nocapture | grep '^sample ' | cut -d' ' -f2- > samples.txt
 //   java -cp kafka-clients-4.3.1.jar Golden.java samples.txt > kafka-clients-4.3.1.txt
+//   java -cp 'kafka-clients-2.8.2.jar:slf4j-api-1.7.30.jar' Golden.java samples.txt kafka-clients-4.3.1.txt > kafka-clients-2.8.2.txt
 
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.HexFormat;
+import java.util.Set;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 
 public class Golden {
     public static void main(String[] args) throws Exception {
+        Set<String> written = new HashSet<>();
+        if (args.length > 1) {
+            for (String line : Files.readAllLines(Path.of(args[1]))) {
+                String[] parts = line.split(" ");
+                written.add(parts[0] + " " + parts[1]);
+            }
+        }
         for (String line : Files.readAllLines(Path.of(args[0]))) {
             String[] parts = line.split(" ");
             short version = Short.parseShort(parts[1]);
             byte[] bytes = parts.length > 2 ? HexFormat.of().parseHex(parts[2]) : new byte[0];
-            String name = "org.apache.kafka.common.message." + parts[0] + "Data";
+            // Data of requests and responses; the structs of the consumer protocol are named as they are.
+            String suffix = parts[0].startsWith("ConsumerProtocol") ? "" : "Data";
+            String name = "org.apache.kafka.common.message." + parts[0] + suffix;
             Message message = (Message) Class.forName(name).getConstructor().newInstance();
+            boolean has = message.lowestSupportedVersion() <= version && version <= message.highestSupportedVersion();
+            if (!has || written.contains(parts[0] + " " + parts[1])) {
+                continue;
+            }
             ByteBuffer in = ByteBuffer.wrap(bytes);
             message.read(new ByteBufferAccessor(in), version);
             if (in.hasRemaining()) {
