@@ -12,6 +12,8 @@ mod dynamodb;
 mod emulators;
 #[path = "stores/fixtures.rs"]
 mod fixtures;
+#[path = "stores/offsets.rs"]
+mod offsets;
 #[path = "stores/proxy.rs"]
 mod proxy;
 #[path = "stores/s3.rs"]

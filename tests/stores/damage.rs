@@ -6,7 +6,9 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_smithy_http_client::tls;
 use sluice_tests::emulator;
 
@@ -14,7 +16,7 @@ use super::fixtures::Table;
 
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The items of one log's table.
+/// The items of one table.
 pub struct Items {
     client: Client,
     table: String,
@@ -22,6 +24,10 @@ pub struct Items {
 
 impl Items {
     pub async fn of(table: &Table) -> Self {
+        Self::in_table(table.0.metadata_table()).await
+    }
+
+    pub async fn in_table(table: String) -> Self {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -33,7 +39,7 @@ impl Items {
             .endpoint_url(emulator::dynamodb_endpoint())
             .load()
             .await;
-        Self { client: Client::new(&config), table: table.0.metadata_table() }
+        Self { client: Client::new(&config), table }
     }
 
     pub async fn all(&self) -> Vec<Item> {
@@ -48,6 +54,24 @@ impl Items {
                 return items;
             }
         }
+    }
+
+    pub async fn get(&self, key: Item) -> Option<Item> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        get.set_key(Some(key)).send().await.unwrap().item
+    }
+
+    /// Makes the table with a partition key that no adapter uses.
+    pub async fn make_table(&self) {
+        let attribute = AttributeDefinition::builder().attribute_name("other").attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder().attribute_name("other").key_type(KeyType::Hash);
+        let request = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
+        let request = request.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap());
+        request.send().await.unwrap();
+    }
+
+    pub async fn drop_table(&self) {
+        self.client.delete_table().table_name(&self.table).send().await.unwrap();
     }
 
     /// The items whose partition key contains this text, by key.

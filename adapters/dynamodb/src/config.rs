@@ -37,6 +37,8 @@ pub(crate) const ENTRY_BYTES_MAX: usize = BODY_PART_BYTES * BODY_PARTS_MAX;
 pub(crate) const BODY_PARTS_AT_ONCE: usize = 4;
 /// Appends per second that all gateways together may send (L7): a third of what DynamoDB gives one partition key.
 pub(crate) const APPENDS_PER_S: f64 = 300.0;
+/// Items of one call that are put into the offsets view at the same time.
+pub(crate) const OFFSETS_PUTS_AT_ONCE: usize = 16;
 /// How long a new table may take to become active.
 pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -86,7 +88,7 @@ impl Default for RollLimits {
 /// Which table, and how it is reached.
 #[derive(Debug, Clone)]
 pub struct DynamoDbConfig {
-    /// What the table's name begins with: the log is in `<tables>-metadata`.
+    /// What the tables' names begin with: the log is in `<tables>-metadata`, the offsets view in `<tables>-offsets`.
     pub tables: String,
     /// Where DynamoDB is, when it is not Amazon's ("http://127.0.0.1:4566").
     pub endpoint: Option<String>,
@@ -121,6 +123,12 @@ impl DynamoDbConfig {
     #[must_use]
     pub fn metadata_table(&self) -> String {
         format!("{}-metadata", self.tables)
+    }
+
+    /// The name of the offsets view's table.
+    #[must_use]
+    pub fn offsets_table(&self) -> String {
+        format!("{}-offsets", self.tables)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `--create`: makes the table and the head, and mints the incarnation (L8).
+//! `--create`: makes the tables and the head, and mints the incarnation (L8).
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
@@ -19,12 +19,12 @@ use crate::table::classify_on;
 /// How often a new table is asked whether it is active.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Makes the table unless it is there, and waits until it is active.
-pub(crate) async fn ensure_table(client: &Client, table: &str) -> StoreResult<()> {
+/// Makes the table unless it is there, with a partition and a sort key of text, and waits until it is active.
+pub(crate) async fn ensure_table(client: &Client, table: &str, [pk, sk]: [&str; 2]) -> StoreResult<()> {
     let what = format!("create table `{table}`");
     let invalid = |e: BuildError| StoreError::new(StoreErrorKind::Invalid, &*what).with_source(e);
     let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-    for (name, key_type) in [(layout::PK, KeyType::Hash), (layout::SK, KeyType::Range)] {
+    for (name, key_type) in [(pk, KeyType::Hash), (sk, KeyType::Range)] {
         let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
         let key = KeySchemaElement::builder().attribute_name(name).key_type(key_type);
         request = request.attribute_definitions(attribute.build().map_err(invalid)?);

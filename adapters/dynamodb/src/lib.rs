@@ -1,4 +1,4 @@
-//! The metadata log on Amazon DynamoDB and what speaks its API.
+//! The metadata log and the offsets view on Amazon DynamoDB and what speaks its API.
 //!
 //! Promises: an append is one request that never conflicts with another append and answers with the whole tail; rules L4
 //! to L6 and L8 of the log hold; every request has a time limit; every failure is classified in one table, `classify`.
@@ -14,8 +14,11 @@ mod create;
 mod head;
 mod layout;
 mod log;
+mod offsets_item;
+mod offsets_view;
 mod roll;
 mod table;
 
 pub use config::{Credentials, DynamoDbConfig, RollLimits};
 pub use log::DynamoDbLog;
+pub use offsets_view::DynamoDbOffsetsView;

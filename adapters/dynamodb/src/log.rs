@@ -74,7 +74,7 @@ impl DynamoDbLog {
     pub async fn create(config: DynamoDbConfig, entropy: SharedEntropy) -> StoreResult<Arc<Self>> {
         let client = config::client(&config).await?;
         let name = config.metadata_table();
-        create::ensure_table(&client, &name).await?;
+        create::ensure_table(&client, &name, [layout::PK, layout::SK]).await?;
         create::ensure_head(&client, &name, Incarnation(entropy.next_u128())).await?;
         Self::open(config, entropy).await
     }

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use sluice_embedded::limits::DiskLimits;
-use sluice_embedded::{DiskConfig, DiskStores, MemoryLog, MemoryObjectStore, open_disk};
+use sluice_embedded::{
+    DiskConfig, DiskOffsetsView, DiskStores, MemoryLog, MemoryObjectStore, MemoryOffsetsView, open_disk,
+};
 use sluice_runtime::{OsEntropy, SeededEntropy, SharedClock, SharedEntropy, SystemClock};
-use sluice_store::contract::SharedHandle;
+use sluice_store::contract::{OffsetsViewFixture, SharedHandle};
 use sluice_store::{
-    FaultControl, Faults, FaultyLog, FaultyObjectStore, Incarnation, MetadataLog, ObjectStore, RetryLog,
-    RetryObjectStore, RetryPolicy, TimeoutLog, TimeoutObjectStore, Timeouts, metadata_log_contract,
-    object_store_contract,
+    FaultControl, Faults, FaultyLog, FaultyObjectStore, Incarnation, MetadataLog, ObjectStore, OffsetsItem,
+    OffsetsView, RetryLog, RetryObjectStore, RetryPolicy, TimeoutLog, TimeoutObjectStore, Timeouts,
+    metadata_log_contract, object_store_contract, offsets_view_contract,
 };
 use tempfile::TempDir;
 
@@ -41,6 +44,36 @@ fn disk(limits: DiskLimits) -> (DiskStores, TempDir) {
     (open_disk(config, clock(), Arc::new(OsEntropy)).expect("a new data directory"), dir)
 }
 
+struct MemoryView(Arc<MemoryOffsetsView>);
+
+#[async_trait]
+impl OffsetsViewFixture for MemoryView {
+    async fn handle(&self) -> Arc<dyn OffsetsView> {
+        Arc::clone(&self.0) as Arc<dyn OffsetsView>
+    }
+
+    async fn read(&self, group: &str, topic: &str, slice: u32) -> Option<OffsetsItem> {
+        self.0.snapshot().remove(&(group.to_owned(), topic.to_owned(), slice))
+    }
+}
+
+struct DiskView {
+    view: Arc<DiskOffsetsView>,
+    _dir: TempDir,
+}
+
+#[async_trait]
+impl OffsetsViewFixture for DiskView {
+    async fn handle(&self) -> Arc<dyn OffsetsView> {
+        Arc::clone(&self.view) as Arc<dyn OffsetsView>
+    }
+
+    async fn read(&self, group: &str, topic: &str, slice: u32) -> Option<OffsetsItem> {
+        let items = self.view.items().expect("the view is readable");
+        items.into_iter().find(|item| (item.group.as_str(), item.topic.as_str(), item.slice) == (group, topic, slice))
+    }
+}
+
 mod memory {
     use super::*;
 
@@ -52,8 +85,13 @@ mod memory {
         SharedHandle::new(memory_log())
     }
 
+    async fn offsets() -> MemoryView {
+        MemoryView(MemoryOffsetsView::new())
+    }
+
     object_store_contract!(objects);
     metadata_log_contract!(log);
+    offsets_view_contract!(offsets);
 }
 
 mod memory_with_bodies {
@@ -79,8 +117,14 @@ mod on_disk {
         SharedHandle::with_guard(stores.log, dir)
     }
 
+    async fn offsets() -> DiskView {
+        let (stores, dir) = disk(DiskLimits::default());
+        DiskView { view: stores.offsets, _dir: dir }
+    }
+
     object_store_contract!(objects);
     metadata_log_contract!(log);
+    offsets_view_contract!(offsets);
 }
 
 /// Every tail that is not the newest elements comes from the table, and every bound is met.

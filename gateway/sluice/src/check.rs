@@ -13,7 +13,7 @@ use sluice_store::{ByteRange, MetadataLog, ObjectKey, ObjectStore, PutOptions, S
 
 use crate::config::Config;
 use crate::listeners::{resolve, resolve_listen};
-use crate::stores::{AwsStore, StoreConfig, open_bucket, open_dir, open_table};
+use crate::stores::{AwsStore, StoreConfig, open_bucket, open_dir, open_offsets_table, open_table};
 
 /// Writes the lines, and remembers whether all was well.
 struct Report<'a> {
@@ -43,25 +43,33 @@ pub async fn check(config: &Config, write: &mut dyn FnMut(&str)) -> bool {
     match &config.store {
         StoreConfig::Memory => report.ok("store: memory, which needs nothing and keeps nothing"),
         StoreConfig::Disk { dir, .. } => check_disk(dir, &clock, &entropy, &mut report).await,
-        StoreConfig::Aws(aws) => {
-            // Never creates, whatever --create says for `serve`.
-            let aws = AwsStore { create: false, ..aws.clone() };
-            let (bucket, table) = tokio::join!(open_bucket(&aws, &clock), open_table(&aws, &entropy));
-            match bucket {
-                Ok(objects) => {
-                    report.ok(&format!("bucket {}: reachable", aws.bucket));
-                    check_objects(&format!("bucket {}", aws.bucket), objects.as_ref(), &mut report).await;
-                }
-                Err(error) => report.fail(&format!("bucket {}", aws.bucket), &format!("{error:#}")),
-            }
-            let name = aws.dynamodb().metadata_table();
-            match table {
-                Ok(log) => check_log(&format!("table {name}"), log.as_ref(), &mut report),
-                Err(error) => report.fail(&format!("table {name}"), &format!("{error:#}")),
-            }
-        }
+        StoreConfig::Aws(aws) => check_aws(aws, &clock, &entropy, &mut report).await,
     }
     report.passed
+}
+
+async fn check_aws(aws: &AwsStore, clock: &SharedClock, entropy: &SharedEntropy, report: &mut Report<'_>) {
+    // Never creates, whatever --create says for `serve`.
+    let aws = AwsStore { create: false, ..aws.clone() };
+    let (bucket, table, offsets) =
+        tokio::join!(open_bucket(&aws, clock), open_table(&aws, entropy), open_offsets_table(&aws));
+    match bucket {
+        Ok(objects) => {
+            report.ok(&format!("bucket {}: reachable", aws.bucket));
+            check_objects(&format!("bucket {}", aws.bucket), objects.as_ref(), report).await;
+        }
+        Err(error) => report.fail(&format!("bucket {}", aws.bucket), &format!("{error:#}")),
+    }
+    let name = aws.dynamodb().metadata_table();
+    match table {
+        Ok(log) => check_log(&format!("table {name}"), log.as_ref(), report),
+        Err(error) => report.fail(&format!("table {name}"), &format!("{error:#}")),
+    }
+    let name = aws.dynamodb().offsets_table();
+    match offsets {
+        Ok(_) => report.ok(&format!("table {name}: committed offsets can be written")),
+        Err(error) => report.fail(&format!("table {name}"), &format!("{error:#}")),
+    }
 }
 
 async fn check_listeners(config: &Config, report: &mut Report<'_>) {

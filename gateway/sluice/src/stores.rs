@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use sluice_dynamodb::{DynamoDbConfig, DynamoDbLog};
-use sluice_embedded::{DiskConfig, DiskStores, MemoryLog, MemoryObjectStore, open_disk};
+use sluice_dynamodb::{DynamoDbConfig, DynamoDbLog, DynamoDbOffsetsView};
+use sluice_embedded::{DiskConfig, DiskStores, MemoryLog, MemoryObjectStore, MemoryOffsetsView, open_disk};
 use sluice_runtime::{SharedClock, SharedEntropy};
 use sluice_s3::{S3Config, S3ObjectStore};
 use sluice_store::{
-    Incarnation, MetadataLog, ObjectStore, RetryLog, RetryObjectStore, RetryPolicy, StoreError, StoreErrorKind,
-    StoreResult, TimeoutLog, TimeoutObjectStore, Timeouts,
+    Incarnation, MetadataLog, ObjectStore, OffsetsView, RetryLog, RetryObjectStore, RetryPolicy, StoreError,
+    StoreErrorKind, StoreResult, TimeoutLog, TimeoutObjectStore, Timeouts,
 };
 
 /// Longest that opening a store takes: with what follows, a start that fails has failed within 10 s.
@@ -92,6 +92,8 @@ pub struct Stores {
     pub objects: Arc<dyn ObjectStore>,
     /// Order.
     pub log: Arc<dyn MetadataLog>,
+    /// Committed offsets, for people to look at.
+    pub offsets: Arc<dyn OffsetsView>,
     /// Time, the same for all replicas.
     pub clock: SharedClock,
     /// Randomness.
@@ -103,25 +105,26 @@ pub struct Stores {
 /// # Errors
 /// One line: what is missing, held by another process, of another version, or out of reach, and what to do.
 pub async fn open_stores(config: &StoreConfig, clock: SharedClock, entropy: SharedEntropy) -> anyhow::Result<Stores> {
-    let (objects, log): (Arc<dyn ObjectStore>, Arc<dyn MetadataLog>) = match config {
+    let (objects, log, offsets): (Arc<dyn ObjectStore>, Arc<dyn MetadataLog>, Arc<dyn OffsetsView>) = match config {
         // Memory does not fail and does not wait: decorators would only cost a timer per operation. It cannot damage
         // bytes either, so that it need not check their CRC again.
         StoreConfig::Memory => {
             let log = MemoryLog::new(Incarnation(entropy.next_u128()));
             let objects = MemoryObjectStore::trusting(Arc::clone(&clock));
-            return Ok(Stores { objects, log, clock, entropy });
+            return Ok(Stores { objects, log, offsets: MemoryOffsetsView::new(), clock, entropy });
         }
         StoreConfig::Disk { dir, create } => {
             let opened = open_dir(dir, *create, &clock, &entropy).await?;
-            (opened.objects, opened.log)
+            (opened.objects, opened.log, opened.offsets)
         }
         StoreConfig::Aws(aws) => {
             // Together, so that both are judged within one bound.
-            let (objects, log) = tokio::join!(open_bucket(aws, &clock), open_table(aws, &entropy));
-            (objects?, log?)
+            let (objects, log, offsets) =
+                tokio::join!(open_bucket(aws, &clock), open_table(aws, &entropy), open_offsets_table(aws));
+            (objects?, log?, offsets?)
         }
     };
-    Ok(decorate(objects, log, clock, entropy))
+    Ok(decorate(objects, log, offsets, clock, entropy))
 }
 
 /// The stores in `dir`. Opening blocks, after a crash for as long as reading the log takes: a thread of its own does it, so
@@ -140,10 +143,12 @@ pub(crate) async fn open_dir(
     receiver.await?.map_err(|error| anyhow!(said(&error)))
 }
 
-/// Each attempt has its deadline, and the retries are around them; appends are never retried here (L1).
+/// Each attempt has its deadline, and the retries are around them; appends are never retried here (L1). The view has no
+/// need of either: its puts have deadlines of their own, and whoever puts comes again with a newer item.
 fn decorate(
     objects: Arc<dyn ObjectStore>,
     log: Arc<dyn MetadataLog>,
+    offsets: Arc<dyn OffsetsView>,
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> Stores {
@@ -152,6 +157,7 @@ fn decorate(
     Stores {
         objects: Arc::new(RetryObjectStore::new(objects, RetryPolicy::default(), Arc::clone(&entropy))),
         log: Arc::new(RetryLog::new(log, RetryPolicy::default(), Arc::clone(&entropy))),
+        offsets,
         clock,
         entropy,
     }
@@ -180,6 +186,20 @@ pub(crate) async fn open_table(aws: &AwsStore, entropy: &SharedEntropy) -> anyho
     match service.reach(OPEN_TIMEOUT, open).await {
         Err(error) if aws.create && error.kind() == StoreErrorKind::Invalid => {
             let create = async || DynamoDbLog::create(aws.dynamodb(), Arc::clone(entropy)).await;
+            service.reach(CREATE_TIMEOUT, create).await
+        }
+        opened => opened,
+    }
+    .map_err(|error| service.explain(&error))
+}
+
+/// The offsets view in its table of `aws`, which is there; made if it was missing and may be made.
+pub(crate) async fn open_offsets_table(aws: &AwsStore) -> anyhow::Result<Arc<DynamoDbOffsetsView>> {
+    let service = Service { name: "DynamoDB", endpoint: aws.dynamodb_endpoint.as_deref() };
+    let open = async || DynamoDbOffsetsView::open(aws.dynamodb()).await;
+    match service.reach(OPEN_TIMEOUT, open).await {
+        Err(error) if aws.create && error.kind() == StoreErrorKind::Invalid => {
+            let create = async || DynamoDbOffsetsView::create(aws.dynamodb()).await;
             service.reach(CREATE_TIMEOUT, create).await
         }
         opened => opened,

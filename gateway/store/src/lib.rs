@@ -1,4 +1,4 @@
-//! The storage seams: an [`ObjectStore`] for bytes and a [`MetadataLog`] for order.
+//! The storage seams: an [`ObjectStore`] for bytes, a [`MetadataLog`] for order, an [`OffsetsView`] for people to look at.
 //!
 //! Promises: semantics exist once, above these seams; an adapter translates and classifies, and passes the contract suite
 //! in [`contract`]. Every error says what may be done about it ([`StoreErrorKind`]).
@@ -12,6 +12,7 @@ mod faulty;
 pub mod limits;
 mod log;
 mod object;
+mod offsets_view;
 mod retry;
 #[cfg(test)]
 mod scripted;
@@ -24,5 +25,6 @@ pub use log::{
     Staged, Tail, TailRead,
 };
 pub use object::{ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities};
+pub use offsets_view::{OffsetsEntry, OffsetsItem, OffsetsView, PARTITIONS_PER_SLICE};
 pub use retry::{RetryBudget, RetryLog, RetryObjectStore, RetryPolicy};
 pub use timeout::{TimeoutLog, TimeoutObjectStore, Timeouts};

@@ -14,6 +14,7 @@ use super::files::{FileLayer, RealFiles};
 use super::gate::WriteGate;
 use super::log::{self, DiskLog, LockedDatabase, read_error};
 use super::objects::{DiskObjectStore, io_error};
+use super::offsets_view::DiskOffsetsView;
 use super::{FORMAT, LOCK, LOG, OBJECTS, TMP, format};
 use crate::limits::DiskLimits;
 
@@ -36,13 +37,15 @@ impl DiskConfig {
     }
 }
 
-/// The stores of one data directory. It is this process's own until both are dropped.
+/// The stores of one data directory. It is this process's own until all are dropped.
 #[derive(Debug)]
 pub struct DiskStores {
     /// Its objects.
     pub objects: Arc<DiskObjectStore>,
     /// Its log.
     pub log: Arc<DiskLog>,
+    /// Its view of committed offsets.
+    pub offsets: Arc<DiskOffsetsView>,
 }
 
 /// Opens the data directory, or makes it. Blocks: after a crash it reads the whole log once.
@@ -80,8 +83,10 @@ pub fn open_disk_over(
     opening.empty_tmp()?;
     let gate = Arc::new(WriteGate::default());
     let objects = DiskObjectStore::new(Arc::clone(&files), &dir, clock, Arc::clone(&gate), Arc::clone(&lock), &limits);
-    let log = DiskLog::start(LockedDatabase::new(database, lock), incarnation, gate, limits)?;
-    Ok(DiskStores { objects: Arc::new(objects), log: Arc::new(log) })
+    let database = Arc::new(LockedDatabase::new(database, lock));
+    let offsets = DiskOffsetsView::new(Arc::clone(&database), Arc::clone(&gate));
+    let log = DiskLog::start(database, incarnation, gate, limits)?;
+    Ok(DiskStores { objects: Arc::new(objects), log: Arc::new(log), offsets: Arc::new(offsets) })
 }
 
 struct Opening<'a> {

@@ -62,13 +62,12 @@ impl Deref for LockedDatabase {
 impl DiskLog {
     /// Starts the log over an opened database.
     pub(super) fn start(
-        database: LockedDatabase,
+        database: Arc<LockedDatabase>,
         incarnation: Incarnation,
         gate: Arc<WriteGate>,
         limits: DiskLimits,
     ) -> StoreResult<Self> {
         let end = read_end(&database).map_err(|error| read_error("open the log", error))?;
-        let database = Arc::new(database);
         let recent = Arc::new(Mutex::new(Recent::new(end, limits.recent_bytes_max)));
         let (sender, queue) = mpsc::channel(limits.queued_appends_max.max(1));
         let (for_thread, shown) = (Arc::clone(&database), Arc::clone(&recent));

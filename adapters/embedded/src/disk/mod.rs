@@ -6,7 +6,7 @@
 //! open, and to drop the log.
 //! Called by `sluice`, which opens the directory once and shares the stores with every replica of the process.
 //!
-//! Layout: `LOCK` (held while open), `FORMAT` ([`format`]), `log.redb` ([`element`]), `objects/<key>` ([`objects`]),
+//! Layout: `LOCK` (held while open), `FORMAT` ([`format`]), `log.redb` ([`element`], [`offsets_item`]), `objects/<key>` ([`objects`]),
 //! `tmp/` (unfinished objects; emptied when opened).
 
 mod blocking;
@@ -19,11 +19,14 @@ mod gate;
 mod listing;
 mod log;
 mod objects;
+mod offsets_item;
+mod offsets_view;
 mod recent;
 
 pub use directory::{DiskConfig, DiskStores, open_disk, open_disk_over};
 pub use log::DiskLog;
 pub use objects::DiskObjectStore;
+pub use offsets_view::DiskOffsetsView;
 
 /// The lock of the directory, as everything holds it that uses the directory's files.
 type SharedLock = std::sync::Arc<dyn Send + Sync>;

@@ -6,6 +6,8 @@
 
 mod log;
 mod objects;
+mod offsets_view;
 
 pub use log::MemoryLog;
 pub use objects::MemoryObjectStore;
+pub use offsets_view::{MemoryOffsetsView, OffsetsKey};

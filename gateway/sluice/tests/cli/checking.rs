@@ -62,7 +62,7 @@ fn a_listener_that_would_be_refused_is_reported() {
 fn everything_wrong_with_aws_is_reported_not_only_the_first() {
     let url = format!("http://{}", fake_aws::start_without_bucket_or_table());
     let ended = check(&["--store", "aws", "--bucket", "kafka", "--aws-endpoint", &url]);
-    assert_eq!((ended.code, failures(&ended).len()), (Some(1), 2), "{:?}", ended.stdout);
+    assert_eq!((ended.code, failures(&ended).len()), (Some(1), 3), "{:?}", ended.stdout);
     for line in failures(&ended) {
         assert!(line.contains("--create"), "{line:?}");
     }
@@ -72,5 +72,5 @@ fn everything_wrong_with_aws_is_reported_not_only_the_first() {
 fn an_endpoint_out_of_reach_is_reported() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ended = check(&["--store", "aws", "--bucket", "kafka", "--aws-endpoint", &format!("http://{closed}")]);
-    assert_eq!((ended.code, failures(&ended).len()), (Some(1), 2), "{:?}", ended.stdout);
+    assert_eq!((ended.code, failures(&ended).len()), (Some(1), 3), "{:?}", ended.stdout);
 }

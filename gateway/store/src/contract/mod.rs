@@ -2,21 +2,23 @@
 //!
 //! Promises: an implementation that passes may be put under `engine` without a change there. Each function panics with
 //! a message that says which promise broke; each wants a fixture over a store that was empty.
-//! Never: looks behind the seam, waits for a time, or needs one kind of store (what a store may choose, it asks of
+//! Never: looks behind the seam (but for the view, which is made to be looked at), waits for a time, or needs one kind of store (what a store may choose, it asks of
 //! `capabilities`).
-//! Called by the tests of every adapter and decorator, through [`object_store_contract!`](crate::object_store_contract)
-//! and [`metadata_log_contract!`](crate::metadata_log_contract), which make a test of each promise.
+//! Called by the tests of every adapter and decorator, through [`object_store_contract!`](crate::object_store_contract),
+//! [`metadata_log_contract!`](crate::metadata_log_contract) and
+//! [`offsets_view_contract!`](crate::offsets_view_contract), which make a test of each promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code: it exists to panic")]
 
 pub mod log;
 pub mod objects;
+pub mod offsets_view;
 mod replay;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{MetadataLog, ObjectStore};
+use crate::{MetadataLog, ObjectStore, OffsetsItem, OffsetsView};
 
 /// One object store that was empty, and everything that must live as long as it (a folder, a server).
 #[async_trait]
@@ -30,6 +32,16 @@ pub trait ObjectFixture: Send + Sync {
 pub trait LogFixture: Send + Sync {
     /// A handle on the log, as another gateway would have it: another one each time, where the log can be opened twice.
     async fn handle(&self) -> Arc<dyn MetadataLog>;
+}
+
+/// One offsets view that was empty, and everything that must live as long as it.
+#[async_trait]
+pub trait OffsetsViewFixture: Send + Sync {
+    /// A handle on the view, as another gateway would have it: another one each time, where the view can be opened twice.
+    async fn handle(&self) -> Arc<dyn OffsetsView>;
+
+    /// What somebody who looks at the view finds there; gateways cannot.
+    async fn read(&self, group: &str, topic: &str, slice: u32) -> Option<OffsetsItem>;
 }
 
 /// The fixture of a store that the gateways of one process share by its `Arc`; keeps a guard alive beside it.
@@ -147,6 +159,41 @@ macro_rules! metadata_log_contract {
     };
 }
 
+/// Makes a `#[tokio::test]` of each promise of [`mod@offsets_view`].
+///
+/// `$factory` is a function without arguments whose future gives an [`OffsetsViewFixture`]; it is called once per test.
+/// Put each use into a module of its own. The calling crate needs `tokio` with `macros` and `rt`.
+#[macro_export]
+macro_rules! offsets_view_contract {
+    ($factory:expr) => {
+        $crate::offsets_view_contract!(@each $factory;
+            a_put_item_is_shown_as_it_was_put,
+            an_older_put_succeeds_and_changes_nothing,
+            a_put_of_the_same_position_changes_nothing,
+            a_newer_put_replaces_the_whole_item,
+            of_concurrent_puts_the_highest_position_stays,
+            an_item_without_offsets_keeps_its_position,
+            another_incarnation_replaces_whatever_its_position,
+            groups_topics_and_slices_are_apart,
+            items_of_one_call_are_independent,
+            an_item_twice_in_one_call_is_the_higher_one,
+            a_call_has_as_many_items_as_it_likes,
+            a_slice_full_of_metadata_shows_its_offsets,
+            the_longest_names_are_taken,
+            all_handles_write_one_view,
+        );
+    };
+    (@each $factory:expr; $($promise:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let fixture = ($factory)().await;
+                $crate::contract::offsets_view::$promise(&fixture).await;
+            }
+        )+
+    };
+}
+
 #[cfg(test)]
 mod tests {
     /// The promises a source file defines, and how often `macros` names each.
@@ -164,5 +211,6 @@ mod tests {
         let macros = include_str!("mod.rs");
         assert_all_expanded(include_str!("objects.rs"), macros);
         assert_all_expanded(include_str!("log.rs"), macros);
+        assert_all_expanded(include_str!("offsets_view.rs"), macros);
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the data directory: opening, reopening, failing syncs, and the order of what reaches the disk.
 
 mod layer;
+mod offsets_view;
 mod opening;
 mod writes;
 

@@ -47,11 +47,13 @@ async fn a_second_opening_is_denied_and_told_where() {
     let error = open(dir.path()).unwrap_err();
     assert_says(&error, StoreErrorKind::Denied, "another sluice process holds it");
     assert_says(&error, StoreErrorKind::Denied, &format!("`{}`", dir.path().display()));
-    // The log's own handle keeps the directory as well.
-    let DiskStores { objects, log } = stores;
+    // Each store's own handle keeps the directory as well.
+    let DiskStores { objects, log, offsets } = stores;
     drop(objects);
     open(dir.path()).unwrap_err();
     drop(log);
+    open(dir.path()).unwrap_err();
+    drop(offsets);
     open(dir.path()).unwrap();
 }
 
