@@ -4,13 +4,15 @@
 //! alone. Validates, then mutates: a command or batch that is refused leaves no trace but its verdict in the hash (L9).
 //! Never: compares an entry's `hash_at_known`; the replica does, on accepted entries.
 
+use uuid::Uuid;
+
 use crate::gateways::OpenRequest;
+use crate::groups::{GroupEffect, Scene};
 use crate::hash::roll_hash;
-use crate::outcome::sort_touched;
 use crate::topics::CreateRequest;
 use crate::{
-    Command, Entry, Identity, Judgement, Malformation, Outcome, PartitionKey, Position, SessionRefusal, State,
-    invariants, limits,
+    Command, Entry, GroupCommand, GroupNumber, Identity, Judgement, Malformation, OffsetSlice, Outcome, PartitionKey,
+    Position, SessionId, SessionRefusal, State, invariants, limits,
 };
 
 /// What became of one element of the log.
@@ -25,6 +27,12 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// The partitions whose high watermark moved, ascending, each once.
     pub touched: Vec<PartitionKey>,
+    /// The groups that a waiting Join or Sync must look at again, ascending, each once: the phase or the generation
+    /// changed, assignments were set, a member went or was replaced, the group went. Not for a Join that leaves the phase
+    /// running, and not for commits.
+    pub groups: Vec<GroupNumber>,
+    /// The slices of committed offsets that changed, deletions included; ascending, each once.
+    pub offset_slices: Vec<OffsetSlice>,
 }
 
 /// Why an element could not be applied. State is as before.
@@ -49,6 +57,7 @@ struct Effect {
     accepted: bool,
     outcomes: Vec<Outcome>,
     touched: Vec<PartitionKey>,
+    groups: GroupEffect,
 }
 
 impl State {
@@ -71,11 +80,21 @@ impl State {
             (Judgement::Accept, None, Some(entry)) => self.apply_opening(position, entry),
             (Judgement::Accept, Some(identity), Some(entry)) => self.apply_accepted(position, identity, entry),
         };
-        let touched = sort_touched(effect.touched);
+        let mut touched = sorted(effect.touched);
+        // A topic may have been deleted by a later command of the entry.
+        touched.retain(|key| self.partition(key).is_some());
         self.hash = roll_hash(self.hash, position, identity, effect.accepted, &effect.outcomes);
         self.known = position;
         debug_assert_eq!(invariants::check_partitions(self, &touched), Ok(()));
-        Ok(Applied { position, accepted: effect.accepted, outcomes: effect.outcomes, touched })
+        debug_assert_eq!(invariants::check_groups(self, &effect.groups.touched), Ok(()));
+        Ok(Applied {
+            position,
+            accepted: effect.accepted,
+            outcomes: effect.outcomes,
+            touched,
+            groups: sorted(effect.groups.announced),
+            offset_slices: sorted(effect.groups.slices),
+        })
     }
 
     /// L2: without identity, exactly one OpenSession and nothing else.
@@ -84,7 +103,7 @@ impl State {
             let request =
                 OpenRequest { nonce: *nonce, feature_level: *feature_level, opened_at_ms: *opened_at_ms, name };
             let outcome = self.gateways.open(position, request, self.feature_level);
-            return Effect { accepted: true, outcomes: vec![outcome], touched: Vec::new() };
+            return Effect { accepted: true, outcomes: vec![outcome], ..Effect::default() };
         }
         let refused = Outcome::Malformed(Malformation::NoIdentity);
         Effect { outcomes: vec![refused; entry.commands.len()], ..Effect::default() }
@@ -100,7 +119,7 @@ impl State {
         } else {
             effect.outcomes.reserve_exact(entry.commands.len());
             for command in &entry.commands {
-                let outcome = self.apply_command(position, command, &mut effect.touched);
+                let outcome = self.apply_command(position, identity.session, command, &mut effect);
                 effect.outcomes.push(outcome);
             }
         }
@@ -108,10 +127,22 @@ impl State {
         effect
     }
 
-    fn apply_command(&mut self, position: Position, command: &Command, touched: &mut Vec<PartitionKey>) -> Outcome {
+    fn apply_command(
+        &mut self,
+        position: Position,
+        sender: SessionId,
+        command: &Command,
+        effect: &mut Effect,
+    ) -> Outcome {
         match command {
             Command::OpenSession { .. } => Outcome::SessionRefused(SessionRefusal::NotAlone),
-            Command::CloseSession { session, last_append } => self.gateways.close(*session, *last_append),
+            Command::CloseSession { session, last_append } => {
+                let outcome = self.gateways.close(*session, *last_append);
+                if matches!(outcome, Outcome::SessionClosed { .. }) {
+                    self.groups.session_closed(position, *session, &mut effect.groups);
+                }
+                outcome
+            }
             Command::CreateTopic { topic_id, name, partitions, configs, created_at_ms } => {
                 let request = CreateRequest {
                     topic_id: *topic_id,
@@ -123,10 +154,34 @@ impl State {
                 self.create_topic(&request, position)
             }
             Command::Produce { object, object_bytes, runs } => {
-                self.partitions.produce(*object, *object_bytes, runs, touched)
+                self.partitions.produce(*object, *object_bytes, runs, &mut effect.touched)
             }
             Command::AllocateProducerIds { count } => self.producer_ids.allocate(*count),
+            Command::Group(command) => self.apply_group(position, sender, command, &mut effect.groups),
+            Command::DeleteTopic { topic_id } => self.delete_topic(*topic_id, &mut effect.groups),
         }
+    }
+
+    fn apply_group(
+        &mut self,
+        position: Position,
+        session: SessionId,
+        command: &GroupCommand,
+        effect: &mut GroupEffect,
+    ) -> Outcome {
+        let (gateways, topics) = (&self.gateways, &self.topics);
+        let scene = Scene { position, session, gateways, topics, defects: self.defects };
+        Outcome::Group(self.groups.apply(scene, command, effect))
+    }
+
+    /// Everything of the topic goes in one step; what a later topic of that name finds is nothing.
+    fn delete_topic(&mut self, topic_id: Uuid, effect: &mut GroupEffect) -> Outcome {
+        let Some(topic) = self.topics.remove(topic_id) else {
+            return Outcome::TopicNotFound;
+        };
+        self.partitions.remove(topic_id);
+        self.groups.topic_deleted(topic_id, &topic.name, effect);
+        Outcome::TopicDeleted { topic_id }
     }
 
     fn create_topic(&mut self, request: &CreateRequest<'_>, position: Position) -> Outcome {
@@ -140,6 +195,13 @@ impl State {
             }
         }
     }
+}
+
+/// In order, each once.
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list
 }
 
 #[cfg(test)]

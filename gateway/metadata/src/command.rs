@@ -1,12 +1,15 @@
 //! Commands: what an entry asks State to do.
 //!
-//! Layout: a tag (u8), then the fields, laid out in the `commands.rs` or `produce_command.rs` of the command's domain.
+//! Layout: a tag (u8), then the fields, laid out in the `commands.rs`, `produce_command.rs` or `codec.rs` of the command's
+//! domain; DeleteTopic is its topic id (16 bytes).
 //! A tag is never reused. Cardinality: up to `limits::COMMANDS_PER_ENTRY` in an entry. Immutable once sealed (L1).
 
 use uuid::Uuid;
 
 use crate::wire::{DecodeError, Reader, Writer};
-use crate::{CommittedRun, ObjectId, Position, SessionId, gateways, partitions, producers, topics};
+use crate::{
+    CommittedRun, GroupCommand, ObjectId, Position, SessionId, gateways, groups, partitions, producers, topics,
+};
 
 /// One command. Apply judges it by State and the command alone (L11) and answers it with an [`crate::Outcome`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,13 @@ pub enum Command {
         /// How many: at least 1, at most [`crate::limits::PRODUCER_IDS_PER_BLOCK`].
         count: u32,
     },
+    /// A command of the groups domain: members, phases, committed offsets.
+    Group(GroupCommand),
+    /// Deletes a topic with its partitions, and its committed offsets in every group.
+    DeleteTopic {
+        /// The topic. Its id is never given again: it was random.
+        topic_id: Uuid,
+    },
 }
 
 const OPEN_SESSION: u8 = 1;
@@ -63,6 +73,8 @@ const CLOSE_SESSION: u8 = 2;
 const CREATE_TOPIC: u8 = 3;
 const PRODUCE: u8 = 4;
 const ALLOCATE_PRODUCER_IDS: u8 = 5;
+// 6 to 14: `groups/codec.rs`.
+const DELETE_TOPIC: u8 = 15;
 
 /// The shortest command on the wire: a tag and one byte.
 pub(crate) const COMMAND_BYTES_MIN: usize = 2;
@@ -90,6 +102,11 @@ impl Command {
                 writer.u8(ALLOCATE_PRODUCER_IDS);
                 producers::write_allocate(writer, *count);
             }
+            Self::Group(command) => groups::write_command(writer, command),
+            Self::DeleteTopic { topic_id } => {
+                writer.u8(DELETE_TOPIC);
+                writer.uuid(*topic_id);
+            }
         }
     }
 
@@ -101,7 +118,8 @@ impl Command {
             CREATE_TOPIC => topics::read_create(reader),
             PRODUCE => partitions::read_produce(reader),
             ALLOCATE_PRODUCER_IDS => producers::read_allocate(reader),
-            unknown => Err(DecodeError::UnknownCommand(unknown)),
+            DELETE_TOPIC => Ok(Self::DeleteTopic { topic_id: reader.uuid()? }),
+            other => groups::read_command(other, reader).map(Self::Group),
         }
     }
 }

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use crate::groups::any_group_command;
 use crate::{
     Applied, BatchProducer, BatchRef, BatchVerdict, Command, CommittedRun, Entry, Identity, Incarnation, ObjectId,
     Outcome, PartitionKey, Position, SessionId, State, invariants,
@@ -166,7 +167,9 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     });
     let count = prop_oneof![0..10_u32, any::<u32>()];
     let allocate = count.prop_map(|count| Command::AllocateProducerIds { count });
-    prop_oneof![1 => open, 1 => close, 2 => create, 6 => produce, 1 => allocate]
+    let group = any_group_command().prop_map(Command::Group);
+    let delete = any_topic().prop_map(|topic_id| Command::DeleteTopic { topic_id });
+    prop_oneof![1 => open, 1 => close, 2 => create, 6 => produce, 1 => allocate, 6 => group, 1 => delete]
 }
 
 /// Entries of any content.

@@ -5,7 +5,9 @@
 
 use crate::producers::add_sequence;
 use crate::topics::{legal_configs, unify_name};
-use crate::{Partition, PartitionKey, Producer, State, Topic, is_legal_topic_name, limits, partitions};
+use crate::{
+    GroupNumber, Partition, PartitionKey, Producer, State, Topic, groups, is_legal_topic_name, limits, partitions,
+};
 
 type Checked = Result<(), String>;
 
@@ -31,7 +33,8 @@ pub fn check(state: &State) -> Checked {
     }
     let usage = &state.partitions.usage;
     let counted = usize::try_from(usage.extents) == Ok(extents) && usize::try_from(usage.producers) == Ok(producers);
-    holds(counted, "I-14: the counts of extents and producers are those of the partitions")
+    holds(counted, "I-14: the counts of extents and producers are those of the partitions")?;
+    groups::check_all(state)
 }
 
 /// The predicates that apply must keep, on some partitions. O(log n) each.
@@ -43,7 +46,12 @@ pub(crate) fn check_partitions(state: &State, keys: &[PartitionKey]) -> Checked 
     })
 }
 
-fn holds(truth: bool, predicate: &str) -> Checked {
+/// The predicates that apply must keep, on some groups; those that were deleted are passed over. O(members).
+pub(crate) fn check_groups(state: &State, numbers: &[GroupNumber]) -> Checked {
+    numbers.iter().try_for_each(|number| groups::check_group(state, *number))
+}
+
+pub(crate) fn holds(truth: bool, predicate: &str) -> Checked {
     if truth { Ok(()) } else { Err(predicate.to_owned()) }
 }
 

@@ -10,10 +10,12 @@
 
 mod apply;
 mod command;
+mod defects;
 mod entry;
 #[cfg(test)]
 mod fixture;
 mod gateways;
+mod groups;
 mod hash;
 mod identity;
 pub mod invariants;
@@ -32,8 +34,15 @@ mod wire;
 
 pub use apply::{Applied, ApplyError};
 pub use command::Command;
+pub use defects::StateDefects;
 pub use entry::Entry;
 pub use gateways::Session;
+pub use groups::{
+    CommitException, CommitGroup, CommitOffset, CommitOffsets, CommitRefusal, CommittedOffset, Committer,
+    CompletePhase, DeleteGroup, DeleteOffsets, ExpireMember, Group, GroupCommand, GroupNumber, GroupOutcome,
+    GroupPhase, GroupRefusal, JoinGroup, JoinOutcome, Joiner, LeaveGroup, Member, MemberNumber, OffsetDeletion,
+    OffsetSlice, Payload, Registered, SeenMember, SyncGroup, TakeOver, Watch,
+};
 pub use identity::{Identity, Incarnation, Judgement, SessionId};
 pub use object_id::ObjectId;
 pub use outcome::{BatchVerdict, InvalidBatch, Malformation, Outcome, SessionRefusal, TopicRefusal};

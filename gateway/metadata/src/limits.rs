@@ -48,5 +48,32 @@ pub const RECORDS_PER_BATCH: u32 = 0x7fff_ffff;
 /// Bytes of the smallest batch: the header of record batch v2.
 pub const BATCH_BYTES_MIN: u32 = 61;
 
-/// Virtual shards (L12): each partition gets one at birth.
+/// Groups.
+pub const GROUPS: usize = 200_000;
+/// Bytes of a group's id: the longest string of Kafka's older protocol versions.
+pub const GROUP_ID_BYTES: usize = 32_767;
+/// Members of one group, registered ones not counted.
+pub const MEMBERS_PER_GROUP: usize = 10_000;
+/// Registered ones of one group: those who were told a member id and have not joined with it (KIP-394).
+pub const REGISTERED_PER_GROUP: usize = 10_000;
+/// Members and registered ones of all groups.
+pub const MEMBERS: u64 = 1_000_000;
+/// Protocols of one member.
+pub const PROTOCOLS_PER_MEMBER: usize = 64;
+/// Bytes of a payload that stands in the command itself; larger ones are ranges of an object.
+pub const PAYLOAD_INLINE_BYTES: usize = 65_536;
+/// Bytes of all subscriptions and assignments of one group, those in objects included.
+pub const PAYLOAD_BYTES_PER_GROUP: u64 = 64 * 1024 * 1024;
+/// Bytes of a member's id, instance id, client id, host, protocol type or protocol name.
+pub const MEMBER_TEXT_BYTES: usize = 32_767;
+/// Offsets in one commit, or in one deletion of offsets.
+pub const OFFSETS_PER_COMMIT: usize = 100_000;
+/// Committed offsets of one group.
+pub const OFFSETS_PER_GROUP: usize = 1_000_000;
+/// Committed offsets of all groups.
+pub const OFFSETS: u64 = 10_000_000;
+/// Bytes of the text that a client commits with an offset; the gateways' own bound is lower.
+pub const OFFSET_METADATA_BYTES: usize = 65_536;
+
+/// Virtual shards (L12): each partition and each group gets one at birth.
 pub const SHARDS: u8 = 64;

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use crate::wire::Writer;
-use crate::{PartitionKey, SessionId};
+use crate::{GroupOutcome, SessionId};
 
 /// The answer to one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,15 @@ pub enum Outcome {
     ProducerIdsRefused,
     /// The command broke a bound or a rule of form and changed nothing.
     Malformed(Malformation),
+    /// The answer to a command of the groups domain.
+    Group(GroupOutcome),
+    /// The topic is gone, with its partitions and its committed offsets.
+    TopicDeleted {
+        /// The id it had.
+        topic_id: Uuid,
+    },
+    /// There is no topic of that id.
+    TopicNotFound,
 }
 
 /// Why no session was opened.
@@ -198,6 +207,15 @@ impl Outcome {
                 writer.u8(11);
                 writer.u8(malformation.tag());
             }
+            Self::Group(outcome) => {
+                writer.u8(12);
+                outcome.write(writer);
+            }
+            Self::TopicDeleted { topic_id } => {
+                writer.u8(13);
+                writer.uuid(*topic_id);
+            }
+            Self::TopicNotFound => writer.u8(14),
         }
     }
 }
@@ -291,11 +309,4 @@ impl Malformation {
             Self::TooManyBatches => 4,
         }
     }
-}
-
-/// The partitions in `touched`, each once, in order.
-pub(crate) fn sort_touched(mut touched: Vec<PartitionKey>) -> Vec<PartitionKey> {
-    touched.sort_unstable();
-    touched.dedup();
-    touched
 }

@@ -26,6 +26,7 @@ const TOPIC: u8 = 2;
 const PARTITION: u8 = 3;
 const EXTENTS: u8 = 4;
 const PRODUCER: u8 = 5;
+// 6 to 10: `groups/section.rs`.
 
 /// The bytes of one State.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,7 @@ impl State {
                 parts.item(PRODUCER, |writer| producers::write_producer(writer, *key, id, producer));
             }
         }
+        self.groups.write(|tag, write| parts.item(tag, write));
         let parts = parts.finish();
         let manifest = Manifest {
             incarnation: self.incarnation,
@@ -199,7 +201,8 @@ impl State {
                 let (key, id, producer) = producers::read_producer(reader)?;
                 distinct(self.partitions.restore_producer(key, id, producer).ok_or(NO_PARTITION)?)?;
             }
-            unknown => return Err(Problem::Bytes(DecodeError::UnknownTag(unknown))),
+            // The sections of groups, or a tag this build does not know.
+            tag => distinct(self.groups.restore(tag, reader)?.ok_or(NO_GROUP)?)?,
         }
         Ok(())
     }
@@ -210,6 +213,7 @@ enum Problem {
     Item(&'static str),
 }
 
+const NO_GROUP: Problem = Problem::Item("an item belongs to a group that is not there");
 const NO_PARTITION: Problem = Problem::Item("an item belongs to a partition that is not there");
 
 fn distinct(distinct: bool) -> Result<(), Problem> {

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::defects::StateDefects;
 use crate::gateways::Gateways;
+use crate::groups::{GroupEffect, Groups, Scene};
 use crate::hash::initial_hash;
 use crate::partitions::Partitions;
 use crate::producers::ProducerIds;
 use crate::topics::Topics;
-use crate::{Identity, Incarnation, Judgement, Partition, PartitionKey, Position, Session, SessionId, Topic, limits};
+use crate::{
+    Group, GroupCommand, GroupNumber, GroupOutcome, Identity, Incarnation, Judgement, MemberNumber, Partition,
+    PartitionKey, Position, Session, SessionId, Topic, limits,
+};
 
 /// The replay of the metadata log up to one position.
 ///
@@ -26,6 +31,8 @@ pub struct State {
     pub(crate) topics: Topics,
     pub(crate) partitions: Partitions,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) groups: Groups,
+    pub(crate) defects: StateDefects,
     /// A planted defect, to prove that the tests of L1 can fail.
     #[cfg(test)]
     pub(crate) defect: crate::simulation::Defect,
@@ -45,6 +52,8 @@ impl State {
             topics: Topics::default(),
             partitions: Partitions::default(),
             producer_ids: ProducerIds::new(incarnation),
+            groups: Groups::default(),
+            defects: StateDefects::default(),
             #[cfg(test)]
             defect: crate::simulation::Defect::None,
         }
@@ -148,6 +157,59 @@ impl State {
     pub fn partitions(&self) -> impl Iterator<Item = (&PartitionKey, &Arc<Partition>)> {
         self.partitions.by_key.iter()
     }
+
+    /// The group of that id.
+    #[must_use]
+    pub fn group(&self, id: &str) -> Option<&Arc<Group>> {
+        self.groups.by_id(id)
+    }
+
+    /// The group of that number.
+    #[must_use]
+    pub fn group_by_number(&self, number: GroupNumber) -> Option<&Arc<Group>> {
+        self.groups.by_number.get(&number)
+    }
+
+    /// The groups, in the order of their ids.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.groups.by_id.values().filter_map(|number| self.groups.by_number.get(number))
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.by_number.len()
+    }
+
+    /// The members and registered ones that a session watches, or whose Join it holds; ascending, each once. O(log n) and
+    /// their number.
+    pub fn hosted(&self, session: SessionId) -> impl Iterator<Item = (GroupNumber, MemberNumber)> + use<'_> {
+        self.groups.hosted.of(session)
+    }
+
+    /// How many members and registered ones a session watches (T1: such a session keeps itself alive).
+    #[must_use]
+    pub fn hosted_count(&self, session: SessionId) -> usize {
+        self.groups.hosted.watched(session)
+    }
+
+    /// The answer that `command` would get if it were the next to be applied, sent by `session`. Changes nothing; costs
+    /// as much as applying it.
+    #[must_use]
+    pub fn preview_group(&self, session: SessionId, command: &GroupCommand) -> GroupOutcome {
+        let scene = self.scene(self.known.next(), session);
+        self.groups.clone().apply(scene, command, &mut GroupEffect::default())
+    }
+
+    /// Plants defects: for the tests that must find them, never outside (see [`StateDefects`]).
+    pub fn plant(&mut self, defects: StateDefects) {
+        self.defects = defects;
+    }
+
+    fn scene(&self, position: Position, session: SessionId) -> Scene<'_> {
+        let (gateways, topics) = (&self.gateways, &self.topics);
+        Scene { position, session, gateways, topics, defects: self.defects }
+    }
 }
 
 impl fmt::Debug for State {
@@ -162,6 +224,7 @@ impl fmt::Debug for State {
             .field("topics", &self.topic_count())
             .field("partitions", &self.partition_count())
             .field("extents", &self.extent_count())
+            .field("groups", &self.group_count())
             .finish_non_exhaustive()
     }
 }

@@ -58,6 +58,18 @@ impl Partitions {
         }
     }
 
+    /// Removes all partitions of a topic, and what they used.
+    pub(crate) fn remove(&mut self, topic_id: Uuid) {
+        let key = |partition| PartitionKey { topic_id, partition };
+        let keys: Vec<_> = self.by_key.range(key(i32::MIN)..=key(i32::MAX)).map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(partition) = self.by_key.remove(&key) else { continue };
+            let used = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            self.usage.extents = self.usage.extents.saturating_sub(used(partition.extents.len()));
+            self.usage.producers = self.usage.producers.saturating_sub(used(partition.producers.len()));
+        }
+    }
+
     /// Adds extents from a snapshot to their partition; `None` when it is not there.
     pub(crate) fn restore_extents(&mut self, key: PartitionKey, extents: Vec<Extent>) -> Option<()> {
         let partition = Arc::make_mut(self.by_key.get_mut(&key)?);

@@ -2,12 +2,14 @@
 //! that believe what they are told (L1, L2, L3).
 //!
 //! `world` holds the log and plays a schedule, `gateway` is the model of one gateway (its side of L1 to L3), `clients`
-//! decides what is written, `truth` replays the log once more and judges everybody by it.
+//! decides what is written, `truth` replays the log once more and judges everybody by it. `groups` is a game of its own:
+//! commands of groups, proposed by several gateways from States of any age.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod clients;
 mod gateway;
+mod groups;
 mod tests;
 mod truth;
 mod world;

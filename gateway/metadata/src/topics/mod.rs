@@ -95,6 +95,16 @@ impl Topics {
         self.by_name.insert(topic.name.clone(), topic.clone());
         self.by_id.insert(topic.id, topic);
     }
+
+    /// Removes a topic and gives it back; `None` when there is none of that id.
+    pub(crate) fn remove(&mut self, topic_id: Uuid) -> Option<Arc<Topic>> {
+        let topic = self.by_id.remove(&topic_id)?;
+        self.by_name.remove(&topic.name);
+        if let Some(unified) = unify_name(&topic.name) {
+            self.unified.remove(&unified);
+        }
+        Some(topic)
+    }
 }
 
 pub(crate) fn legal_configs(configs: &[(String, String)]) -> bool {
