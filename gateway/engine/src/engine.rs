@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sluice_runtime::{SharedClock, SharedEntropy};
-use sluice_store::{MetadataLog, ObjectStore};
+use sluice_metadata::SessionId;
+use sluice_runtime::{GapWatch, SharedClock, SharedEntropy};
+use sluice_store::{MetadataLog, ObjectStore, OffsetsView};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::api::Readiness;
 use crate::cache::{BlockCache, SegmentReader};
+use crate::coordinate::{self, CommitOrder, GroupLag, ViewHandle, Watch};
 use crate::defects::Defects;
 use crate::error::EngineResult;
 use crate::limits::{Limits, Settings};
@@ -26,6 +28,8 @@ pub struct EngineParts {
     pub objects: Arc<dyn ObjectStore>,
     /// The metadata log.
     pub log: Arc<dyn MetadataLog>,
+    /// Where committed offsets are shown to people.
+    pub offsets_view: Arc<dyn OffsetsView>,
     /// Blocks of segments in memory.
     pub cache: Arc<dyn BlockCache>,
     /// Bounds.
@@ -65,12 +69,28 @@ pub(crate) struct Inner {
     pub(crate) reader: SegmentReader,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) gaps: Arc<GapWatch>,
+    pub(crate) watch: Watch,
+    pub(crate) commits: Arc<CommitOrder>,
+    view: ViewHandle,
     /// Bytes of records admitted and not yet answered.
     pub(crate) produce_permits: Arc<Semaphore>,
     /// Bytes of records being read.
     pub(crate) fetch_permits: Semaphore,
     pub(crate) stopping: AtomicBool,
-    tasks: [AbortHandle; 2],
+    tasks: Vec<AbortHandle>,
+    /// Those that would outlive the last handle, because they hold to the replica.
+    background: Background,
+}
+
+/// Tasks that end with the engine.
+#[derive(Debug)]
+struct Background(Vec<AbortHandle>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl Engine {
@@ -85,13 +105,28 @@ impl Engine {
         let (replica, log_task) = replica::start(&parts, &metrics);
         let reader = SegmentReader::new(parts.clone(), metrics.clone());
         let (buffer, buffer_task) = Buffer::start(&parts, &replica, &reader, &metrics);
+        let gaps = Arc::new(GapWatch::new(parts.clock.clone()));
+        let (watch, watch_task) = coordinate::start_watch(&parts, &replica, &gaps, &metrics);
+        let (view, view_task) = coordinate::start_view(&parts, &replica, &metrics);
+        let expiry = coordinate::expire_offsets(parts.clone(), replica.clone(), reader.clone(), metrics.clone());
+        let background = [watch_task, view_task, tokio::spawn(expiry)].map(|task| task.abort_handle());
+        let _ = metrics.lag.set(Arc::new(GroupLag {
+            replica: replica.shared().clone(),
+            series_max: parts.limits.lag_series_max,
+            offsets_max: parts.limits.lag_offsets_max,
+        }));
         let engine = Self {
             inner: Arc::new(Inner {
                 produce_permits: Arc::new(Semaphore::new(parts.limits.produce_bytes_max)),
                 fetch_permits: Semaphore::new(parts.limits.fetch_bytes_max),
                 producer_ids: ProducerIds::default(),
                 stopping: AtomicBool::new(false),
-                tasks: [log_task.abort_handle(), buffer_task.abort_handle()],
+                tasks: vec![log_task.abort_handle(), buffer_task.abort_handle()],
+                background: Background(background.into()),
+                gaps,
+                watch,
+                commits: CommitOrder::new(parts.limits.commits_waiting_max),
+                view,
                 parts,
                 replica,
                 buffer,
@@ -148,6 +183,26 @@ impl Engine {
         self.inner.replica.ensure_fresh().await
     }
 
+    /// Makes sure that State is younger than `age`, by a barrier where it is not (T6: Heartbeat and Sync).
+    ///
+    /// # Errors
+    /// `NotFresh`.
+    pub async fn ensure_fresh_within(&self, age: Duration) -> EngineResult<()> {
+        self.inner.replica.ensure_fresh_within(age).await
+    }
+
+    /// The clock gaps of this process (T2, T7). Looked at every [`sluice_runtime::BEAT`] as long as the engine runs.
+    #[must_use]
+    pub fn gaps(&self) -> &Arc<GapWatch> {
+        &self.inner.gaps
+    }
+
+    /// The gateway session, while it is open.
+    #[must_use]
+    pub fn own_session(&self) -> Option<SessionId> {
+        self.inner.replica.open_session()
+    }
+
     /// What it counts.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -178,7 +233,13 @@ impl Engine {
 
     /// Closes the session, and ends. Bounded by `timeout`: a session that could not be closed expires.
     pub async fn close(&self, timeout: Duration) {
+        let began = self.inner.parts.clock.now();
         let closed = tokio::time::timeout(timeout, self.inner.replica.close()).await;
+        let left = timeout.saturating_sub(self.inner.parts.clock.now().saturating_duration_since(began));
+        // After everything is settled; it works from State alone, so it is tried even when the log answers no more.
+        if tokio::time::timeout(left.max(VIEW_FLUSH_MIN), self.inner.view.flush()).await.is_err() {
+            tracing::warn!("not all committed offsets are shown in the offsets view");
+        }
         if closed.is_err() {
             tracing::warn!("the gateway session could not be closed; it will expire");
         }
@@ -187,9 +248,12 @@ impl Engine {
 
     /// Ends at once, as a crash would: nothing is flushed, nothing is closed.
     pub fn abort(&self) {
-        self.inner.tasks.iter().for_each(AbortHandle::abort);
+        self.inner.tasks.iter().chain(&self.inner.background.0).for_each(AbortHandle::abort);
     }
 }
+
+/// What the offsets view gets of a stop whose time is up.
+const VIEW_FLUSH_MIN: Duration = Duration::from_millis(500);
 
 /// RFC 4648 section 5, without padding.
 fn base64_url(bytes: [u8; 16]) -> String {

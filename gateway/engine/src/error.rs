@@ -58,6 +58,54 @@ pub enum EngineError {
     /// Transactions are not served yet.
     #[error("transactions are not supported")]
     TransactionsUnsupported,
+    /// The group has no such member, or no such group is there where only members ask.
+    #[error("unknown member")]
+    UnknownMember,
+    /// The group is in another generation than the request names.
+    #[error("illegal generation")]
+    IllegalGeneration,
+    /// The group is rebalancing: the member is to join again, or to wait.
+    #[error("a rebalance is in progress")]
+    RebalanceInProgress,
+    /// No protocol is common to all members, or the protocol or its type is not the group's.
+    #[error("inconsistent group protocol")]
+    InconsistentGroupProtocol,
+    /// The group's id is empty or too long.
+    #[error("invalid group id")]
+    InvalidGroupId,
+    /// The session timeout is outside `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
+    #[error("invalid session timeout")]
+    InvalidSessionTimeout,
+    /// The group has as many members, or as much of their metadata, as it may.
+    #[error("the group is full")]
+    GroupMaxSizeReached,
+    /// Another member has taken this `group.instance.id` (KIP-345).
+    #[error("fenced: another member has this group instance id")]
+    FencedInstanceId,
+    /// The text committed with an offset is longer than `offset.metadata.max.bytes`.
+    #[error("the metadata of the offset is too large")]
+    OffsetMetadataTooLarge,
+    /// The commit is larger than one may be.
+    #[error("the commit has too many offsets or bytes")]
+    InvalidCommitOffsetSize,
+    /// No group of this id.
+    #[error("unknown group")]
+    GroupIdNotFound,
+    /// The group has members, which the request does not allow.
+    #[error("the group is not empty")]
+    NonEmptyGroup,
+    /// A member of the group is subscribed to the topic.
+    #[error("the group is subscribed to the topic")]
+    GroupSubscribedToTopic,
+    /// A new member is to join again under this id (KIP-394).
+    #[error("join again as {0}")]
+    MemberIdRequired(Arc<str>),
+    /// A contradiction that Kafka meets with an internal error (UNKNOWN_SERVER_ERROR): there is no better code for it.
+    #[error("unexpected request: {0}")]
+    Unexpected(String),
+    /// T6, T7 or a lost session stands in the way: certainly not this request's fault, and trying again helps.
+    #[error("cannot coordinate now: {0}")]
+    NotCoordinatedNow(String),
     /// Certainly had no effect; may be retried (design section 5).
     #[error("did not happen: {0}")]
     DidNotHappen(String),

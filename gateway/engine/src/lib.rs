@@ -8,6 +8,7 @@
 
 mod api;
 mod cache;
+mod coordinate;
 mod defects;
 mod engine;
 mod error;
@@ -27,6 +28,10 @@ pub use api::{
     TopicSelection,
 };
 pub use cache::{BlockCache, BlockKey, BlockLoad, LoadedBlock, LruBlockCache, MokaBlockCache};
+pub use coordinate::{
+    ClientInfo, CommitAsk, CommitOffsetAsk, FetchedOffset, GroupDescription, JoinAsk, Joined, JoinedMember, LeaveAsk,
+    ListedGroup, Liveness, MemberClaim, MemberDescription, OffsetFetchAsk, OffsetFetched, Origin, SyncAsk, Synced,
+};
 pub use defects::Defects;
 pub use engine::{Engine, EngineParts, StartError};
 pub use error::{EngineError, EngineResult};

@@ -57,6 +57,52 @@ pub struct Limits {
     pub fetch_wait_max: Duration,
     /// Most decompressed bytes looked at to find one timestamp.
     pub decompressed_bytes_max: usize,
+    /// A session that hosts group members and was not heard of for so long is closed by others (T1).
+    pub session_lease: Duration,
+    /// A session that hosts group members appends at least this often (T1).
+    pub session_keepalive: Duration,
+    /// A session that hosts nobody and was not heard of for so long is closed by others (T1).
+    pub session_idle: Duration,
+    /// A session that was idle for so long is reopened before it appends (T1).
+    pub session_reopen: Duration,
+    /// Heartbeats and Syncs are answered from a State younger than this, and only while it is do timeouts run (T2, T6).
+    pub fresh_for_heartbeat: Duration,
+    /// A coordination command that was not sent for so long is dropped (T7).
+    pub unsent_command: Duration,
+    /// A coordination command that met another State is proposed once more within this time of its reading (T7).
+    pub repropose_within: Duration,
+    /// Commits wait until so long after the last append began, to share an entry.
+    pub commit_linger: Duration,
+    /// Gateways that would propose the same thing are so far apart, by the rank of their sessions (T2) …
+    pub proposal_stagger: Duration,
+    /// … for so many ranks.
+    pub proposal_ranks_max: usize,
+    /// Gateways that would complete the same phase are so far apart, by the rank of their sessions in the group.
+    pub completion_stagger: Duration,
+    /// Proposals of timers (expiry, completion, close) in flight at once.
+    pub watch_proposals_max: usize,
+    /// Changes of State that the watch has not looked at, before it looks at everything.
+    pub watch_backlog_max: usize,
+    /// Slices of committed offsets waiting to be written to the offsets view; more are left for the next commit.
+    pub view_slices_max: usize,
+    /// Oldest a change of committed offsets gets before it is written to the offsets view.
+    pub view_linger: Duration,
+    /// Slices in one put to the offsets view.
+    pub view_batch_max: usize,
+    /// What a session committed within this time before it was closed by others, they write to the offsets view.
+    pub view_inherit: Duration,
+    /// Partitions in one command that expires committed offsets.
+    pub expired_offsets_max: usize,
+    /// Series of `sluice_group_lag…`, each of a group and a topic.
+    pub lag_series_max: usize,
+    /// Committed offsets looked at for one answer of `/metrics`.
+    pub lag_offsets_max: usize,
+    /// Commits that were read and not enqueued yet, over all groups.
+    pub commits_waiting_max: usize,
+    /// Bytes of one OffsetCommit as a command.
+    pub commit_bytes_max: usize,
+    /// Payloads of one Join's answer read from objects at once.
+    pub payload_reads_max: usize,
 }
 
 impl Default for Limits {
@@ -88,6 +134,29 @@ impl Default for Limits {
             producer_id_block: 100,
             fetch_wait_max: Duration::from_secs(60),
             decompressed_bytes_max: 64 << 20,
+            session_lease: Duration::from_secs(15),
+            session_keepalive: Duration::from_secs(5),
+            session_idle: Duration::from_secs(3_600),
+            session_reopen: Duration::from_secs(3_000),
+            fresh_for_heartbeat: Duration::from_secs(2),
+            unsent_command: Duration::from_secs(5),
+            repropose_within: Duration::from_secs(1),
+            commit_linger: Duration::from_millis(20),
+            proposal_stagger: Duration::from_millis(250),
+            proposal_ranks_max: 16,
+            completion_stagger: Duration::from_millis(25),
+            watch_proposals_max: 64,
+            watch_backlog_max: 10_000,
+            view_slices_max: 65_536,
+            view_linger: Duration::from_secs(2),
+            view_batch_max: 100,
+            view_inherit: Duration::from_secs(60),
+            expired_offsets_max: 1_000,
+            lag_series_max: 1_000,
+            lag_offsets_max: 100_000,
+            commits_waiting_max: 65_536,
+            commit_bytes_max: 8 << 20,
+            payload_reads_max: 16,
         }
     }
 }
@@ -99,12 +168,37 @@ pub struct Settings {
     pub auto_create_topics: bool,
     /// `num.partitions`: for topics created without a number.
     pub default_partitions: u32,
+    /// `group.min.session.timeout.ms`.
+    pub group_min_session_timeout_ms: i32,
+    /// `group.max.session.timeout.ms`.
+    pub group_max_session_timeout_ms: i32,
+    /// `group.initial.rebalance.delay.ms`: how long a group that was empty waits for more members.
+    pub group_initial_rebalance_delay_ms: u32,
+    /// `group.max.size`: members of one group.
+    pub group_max_size: u32,
+    /// `offset.metadata.max.bytes`: longest text committed with an offset, in characters as Kafka counts them (UTF-16).
+    pub offset_metadata_max_bytes: usize,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention_minutes: u32,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval_ms: u64,
     /// What this gateway calls itself in its session record: its advertised address.
     pub name: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { auto_create_topics: true, default_partitions: 1, name: String::new() }
+        Self {
+            auto_create_topics: true,
+            default_partitions: 1,
+            group_min_session_timeout_ms: 6_000,
+            group_max_session_timeout_ms: 1_800_000,
+            group_initial_rebalance_delay_ms: 3_000,
+            group_max_size: i32::MAX.unsigned_abs(),
+            offset_metadata_max_bytes: 4_096,
+            offsets_retention_minutes: 10_080,
+            offsets_retention_check_interval_ms: 600_000,
+            name: String::new(),
+        }
     }
 }

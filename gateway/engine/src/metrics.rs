@@ -2,8 +2,12 @@
 //!
 //! Names and meanings stand in `register`, and in the answer of `/metrics`.
 
+use std::sync::{Arc, OnceLock};
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+
+use crate::coordinate::{GroupLag, GroupMetrics};
 
 /// Counters of one gateway's engine.
 #[derive(Debug, Default)]
@@ -32,10 +36,14 @@ pub struct Metrics {
     pub blocks_read: Counter,
     /// Extents whose bytes were not what was written.
     pub corrupt_extents: Counter,
+    /// Groups.
+    pub(crate) groups: GroupMetrics,
+    /// Lag of groups, computed when asked for; set once the replica is there.
+    pub(crate) lag: OnceLock<Arc<GroupLag>>,
 }
 
 impl Metrics {
-    /// Registers every counter under `sluice_…`.
+    /// Registers everything under `sluice_…`.
     pub fn register(&self, registry: &mut Registry) {
         let counters = [
             ("sluice_log_reads", "Reads of the metadata log", &self.log_reads),
@@ -53,6 +61,10 @@ impl Metrics {
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
+        }
+        self.groups.register(registry);
+        if let Some(lag) = self.lag.get() {
+            registry.register_collector(Box::new(lag.clone()));
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Topics: describing, creating, creating on first use.
+//! Topics: describing, creating, creating on first use, deleting.
 //!
 //! Promises: a topic is called unknown, and all topics are listed, only after a barrier (T5). Two gateways that create the
 //! same name at once make one topic: apply decides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_metadata::{Command, Outcome, State, Topic, TopicRefusal, is_legal_topic_name};
@@ -99,6 +100,37 @@ impl Engine {
             Outcome::TopicCreated { topic_id, .. } => Ok(created(topic_id)),
             Outcome::TopicExists { .. } => Err(EngineError::TopicExists),
             other => Err(refused(&topic.name, other)),
+        }
+    }
+
+    /// Deletes topics with their records, and what groups committed of them; `answers[i]` answers `topics[i]` with the name
+    /// and the id of the topic. A topic that is created under the name afterwards is another one: it inherits nothing.
+    /// Errors: `UnknownTopic` or `UnknownTopicId` after a barrier (T5), or what stood in the way.
+    pub async fn delete_topics(&self, topics: Vec<TopicRef>, timeout: Duration) -> Vec<EngineResult<(Arc<str>, Uuid)>> {
+        if let Err(error) = self.barrier().await {
+            return topics.iter().map(|_| Err(error.clone())).collect();
+        }
+        let deadline = self.inner.parts.clock.now() + timeout.min(self.inner.parts.limits.request_timeout);
+        let mut answers = Vec::with_capacity(topics.len());
+        for topic in &topics {
+            answers.push(self.delete_topic(topic, deadline).await);
+        }
+        answers
+    }
+
+    async fn delete_topic(&self, topic: &TopicRef, deadline: Instant) -> EngineResult<(Arc<str>, Uuid)> {
+        let (name, topic_id) = {
+            let view = self.inner.replica.view();
+            let found = find_topic(&view, topic)?;
+            (found.name.clone(), found.id)
+        };
+        match self.inner.replica.propose(Command::DeleteTopic { topic_id }, deadline).await? {
+            Outcome::TopicDeleted { .. } => Ok((name, topic_id)),
+            // Another gateway was first.
+            _ => Err(match topic {
+                TopicRef::Name(_) => EngineError::UnknownTopic,
+                TopicRef::Id(_) => EngineError::UnknownTopicId,
+            }),
         }
     }
 

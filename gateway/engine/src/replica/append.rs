@@ -11,7 +11,7 @@ use sluice_metadata::{BatchVerdict, Command, Entry, PartitionKey, SessionId};
 use sluice_store::{Appended, Sealed, Staged, StoreErrorKind, StoreResult};
 use tokio::time::Instant;
 
-use super::draft::Draft;
+use super::draft::{Draft, Terms};
 use super::log_task::{Fatal, LogTask};
 use super::session::OwnSession;
 use super::waiter::waiter;
@@ -60,18 +60,23 @@ const NONCES_MAX: usize = 64;
 impl LogTask {
     /// Starts whatever may start: the opening of a session, stagings, one append.
     pub(super) fn start_appends(&mut self) {
+        self.fail_orphaned_drafts();
+        self.reopen_idle_session();
         if self.session.id().is_none() {
             self.open_session();
             return;
         }
         self.draft_close();
+        self.keep_session_alive();
         self.seal_drafts();
         self.send_staged();
     }
 
     /// Opens a session under a fresh nonce (L2). Not before the replay: State must be known to judge the answer.
     fn open_session(&mut self) {
-        let wait = self.appending.is_some() || self.must_read || self.is_held_back();
+        // Who waited under the lost session answers first (design section 8).
+        let unanswered = self.shared.wakers.holds_lost_session();
+        let wait = self.appending.is_some() || self.must_read || self.is_held_back() || unanswered;
         // A gateway that is leaving opens none only to close it.
         let leaving = self.drafts.is_empty() && self.sealed.is_empty() && self.closing.is_some();
         if wait || leaving {
@@ -107,10 +112,12 @@ impl LogTask {
     fn start_append(&mut self, future: BoxFuture<'static, StoreResult<Appended>>, carries: Option<(SessionId, u64)>) {
         let op = self.start_op();
         self.metrics.log_appends.inc();
-        self.appending = Some(InFlight { op, started: self.parts.clock.now(), future, carries });
+        let started = self.parts.clock.now();
+        self.last_append_began = Some(started);
+        self.appending = Some(InFlight { op, started, future, carries });
     }
 
-    fn is_held_back(&mut self) -> bool {
+    pub(super) fn is_held_back(&mut self) -> bool {
         let now = self.parts.clock.now();
         if self.append_not_before.is_some_and(|at| at <= now) {
             self.append_not_before = None;
@@ -120,6 +127,11 @@ impl LogTask {
 
     /// Seals the drafts that wait into entries, and starts to stage them.
     fn seal_drafts(&mut self) {
+        let now = self.parts.clock.now();
+        self.drafts.iter().for_each(|draft| draft.expire_unsent(now));
+        if self.linger_ends().is_some_and(|at| at > now) {
+            return;
+        }
         while !self.drafts.is_empty() && !self.is_held_back() && self.sealed.len() < self.parts.limits.staging_max {
             let count = self.drafts.len().min(self.parts.limits.entry_commands_max);
             let drafts: Vec<_> = self.drafts.drain(..count).filter_map(Draft::without_cancelled).collect();
@@ -129,7 +141,17 @@ impl LogTask {
         }
     }
 
-    fn seal(&mut self, drafts: Vec<Draft>) {
+    /// Until when the drafts wait for more of their kind: all of them are patient, and an append began a moment ago.
+    pub(super) fn linger_ends(&self) -> Option<Instant> {
+        let limits = &self.parts.limits;
+        let is_patient = !self.drafts.is_empty() && self.drafts.len() < limits.entry_commands_max;
+        if !is_patient || !self.drafts.iter().all(Draft::may_wait) {
+            return None;
+        }
+        self.last_append_began.map(|began| began + limits.commit_linger)
+    }
+
+    pub(super) fn seal(&mut self, drafts: Vec<Draft>) {
         let Some((session, sequence)) = self.session.next_sequence() else {
             self.drafts.extend(drafts);
             return;
@@ -193,10 +215,14 @@ impl LogTask {
             return;
         }
         let most = self.parts.log.capabilities().append_elements_max.max(1);
+        let now = self.parts.clock.now();
         let mut request: Vec<Staged> = Vec::new();
         for index in 0..self.sealed.len().min(most) {
             let Some(entry) = self.sealed.get(index) else { break };
             let Some(staged) = &entry.staged else { break };
+            if entry.sent == Sent::No {
+                entry.drafts.iter().for_each(|draft| draft.expire_unsent(now));
+            }
             if entry.sent == Sent::No && !entry.drafts.iter().all(Draft::send) {
                 // Somebody's time was up: this entry and what comes after it is sealed again without their part.
                 self.recall_from(index);
@@ -265,6 +291,9 @@ impl LogTask {
             Ok(appended) => {
                 self.append_backoff = self.parts.limits.append_backoff_min;
                 self.move_sent(carries, Sent::InFlight, Sent::Maybe);
+                if carries.is_some() {
+                    self.last_append = Some(started);
+                }
                 match appended {
                     Appended::Tail(tail) if tail.first <= self.known().next() => {
                         self.apply_tail(tail).await?;
@@ -313,9 +342,9 @@ impl LogTask {
             return;
         }
         let Some(own) = self.session.id().and_then(|id| self.state.session(id)) else { return };
-        let command = Command::CloseSession { session: own.id, last_append: own.last_append };
+        let command = Box::new(Command::CloseSession { session: own.id, last_append: own.last_append });
         let (waiter, _nobody_waits) = waiter();
-        self.drafts.push_back(Draft::Command { command, waiter });
+        self.drafts.push_back(Draft::Command { command, waiter, terms: Terms::default() });
     }
 
     /// A planted defect (see [`crate::Defects`]): tells the producers before the entry is in the log, let alone applied,

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use sluice_metadata::{BatchRef, BatchVerdict, Command, CommittedRun, ObjectId, Outcome};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::proposal::Patience;
 use super::waiter::{Claim, Waiter};
 use crate::error::{EngineError, EngineResult};
 
@@ -20,10 +22,23 @@ pub(crate) enum Draft {
     /// Any other command.
     Command {
         /// The command.
-        command: Command,
+        command: Box<Command>,
         /// Who waits.
         waiter: Waiter<EngineResult<Outcome>>,
+        /// How long it may wait, and for what.
+        terms: Terms,
     },
+}
+
+/// What a command's proposer asks of its way into the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms {
+    /// Whether it may wait for others.
+    pub(crate) patience: Patience,
+    /// When it is taken back if it was not sent (T7).
+    pub(crate) unsent_until: Option<Instant>,
+    /// How many own sessions had been lost when it was enqueued: it is not sent under a later one (Join, Sync).
+    pub(crate) under: Option<u64>,
 }
 
 /// A flush: its segment is in the store.
@@ -96,7 +111,7 @@ impl Draft {
                 object_bytes: draft.object_bytes,
                 runs: draft.runs.iter().map(DraftRun::committed).collect(),
             },
-            Self::Command { command, .. } => command.clone(),
+            Self::Command { command, .. } => Command::clone(command),
         }
     }
 
@@ -160,6 +175,25 @@ impl Draft {
             }
             (Self::Command { waiter, .. }, outcome) => waiter.resolve(Ok(outcome)),
         }
+    }
+
+    /// True when it may wait for others that share its entry.
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(self, Self::Command { terms: Terms { patience: Patience::Coalesce, .. }, .. })
+    }
+
+    /// Takes the command back if it has waited for too long without being sent (T7).
+    pub(crate) fn expire_unsent(&self, now: Instant) {
+        if let Self::Command { waiter, terms: Terms { unsent_until: Some(until), .. }, .. } = self
+            && *until <= now
+        {
+            waiter.claim().cancel();
+        }
+    }
+
+    /// True when it must not be sent any more, because the session it was proposed under is lost.
+    pub(crate) fn is_orphaned(&self, losses: u64) -> bool {
+        matches!(self, Self::Command { terms: Terms { under: Some(under), .. }, .. } if *under < losses)
     }
 }
 

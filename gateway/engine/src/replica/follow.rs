@@ -4,30 +4,34 @@
 //! State is published before anybody hears of it (I-01); what is our own is settled by its first copy, by an accepted
 //! higher sequence, or by the close of our session (L3).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 
 use sluice_metadata::{
-    Applied, Command, Entry, Identity, Judgement, Outcome, PartitionKey, Position, SessionId, SessionRefusal, State,
+    Applied, Command, Entry, GroupNumber, Identity, Judgement, Outcome, PartitionKey, Position, SessionId,
+    SessionRefusal, State,
 };
 use sluice_store::{BodyRef, Element, MetadataLog, Payload, StoreErrorKind, Tail};
 
 use super::draft::Draft;
 use super::log_task::{Fatal, LogTask};
-use super::session::OwnSession;
+use super::news::{ViewNews, WatchNews};
 
 /// What a tail did that somebody must hear of once State is published.
 #[derive(Default)]
 struct News {
     touched: Vec<PartitionKey>,
+    groups: BTreeSet<GroupNumber>,
     settled: Vec<(Vec<Draft>, Vec<Outcome>)>,
-    foreign: usize,
+    watch: WatchNews,
+    view: ViewNews,
 }
 
 impl LogTask {
-    /// Applies what of `tail` is new; returns how many entries of other gateways were in it.
+    /// Applies what of `tail` is new; returns how many waits it ended.
     pub(super) async fn apply_tail(&mut self, tail: Tail) -> Result<usize, Fatal> {
         if tail.first > self.known().next() {
             // It does not touch what is known: dropped (L6); a strong read tells what lies between.
@@ -51,9 +55,7 @@ impl LogTask {
                 }
             }
         }
-        let foreign = news.foreign;
-        self.publish(&mut news);
-        Ok(foreign)
+        Ok(self.publish(&mut news))
     }
 
     async fn apply_element(&mut self, element: Element, body: Option<Bytes>, news: &mut News) -> Result<(), Fatal> {
@@ -75,15 +77,14 @@ impl LogTask {
         let applied = applied.map_err(|error| Fatal(format!("position {position}: {error}")))?;
         self.hashes.push(position, self.state.hash());
         self.metrics.log_applied.inc();
-        if !own && applied.accepted {
-            news.foreign += 1;
-        }
+        self.note_news(identity, entry.as_deref(), &applied, news);
         if own && applied.accepted {
             self.settle_own(element.sequence, applied.outcomes, news);
         } else if let Some(entry) = entry {
             self.take_own_session(position, &entry, &applied)?;
         }
         news.touched.extend(applied.touched);
+        news.groups.extend(applied.groups);
         self.notice_own_close();
         Ok(())
     }
@@ -159,6 +160,7 @@ impl LogTask {
             Outcome::SessionOpened { session } if self.session.take(*session, *nonce) => {
                 tracing::info!(session = %session.0, "gateway session opened");
                 self.shared.set_session(*session);
+                self.last_append = Some(self.parts.clock.now());
             }
             Outcome::SessionRefused(refusal) if self.session.sent(*nonce) => match refusal {
                 SessionRefusal::TooManySessions => self.hold_back(&refusal.to_string()),
@@ -174,22 +176,57 @@ impl LogTask {
         let Some(own) = self.session.id() else { return };
         if self.state.session(own).is_none() {
             tracing::info!(session = %own.0, "gateway session closed");
-            self.session = OwnSession::none();
+            self.lose_session();
             self.recall_from(0);
         }
     }
 
     /// Publishes State, then wakes and answers those whom it concerns (I-01).
-    fn publish(&mut self, news: &mut News) {
+    fn publish(&mut self, news: &mut News) -> usize {
         let state: State = self.state.clone();
         self.shared.view.store(Arc::new(state));
         news.touched.sort_unstable();
         news.touched.dedup();
-        self.shared.wakers.wake(&news.touched);
+        self.leave_news(news);
+        let groups: Vec<_> = std::mem::take(&mut news.groups).into_iter().collect();
+        let woken = self.shared.wakers.wake(&news.touched, &groups);
         for (drafts, outcomes) in news.settled.drain(..) {
             for (draft, outcome) in drafts.into_iter().zip(outcomes) {
                 draft.resolve(outcome);
             }
+        }
+        woken
+    }
+
+    /// Remembers what the watch and the offsets view must hear of.
+    fn note_news(&self, identity: Option<Identity>, entry: Option<&Entry>, applied: &Applied, news: &mut News) {
+        let Some(entry) = entry.filter(|_| applied.accepted) else { return };
+        let own = self.session.id();
+        let author = identity.map(|identity| identity.session);
+        let is_own = author.is_some() && author == own;
+        let mut named = WatchNews::default();
+        named.note(&self.state, entry, applied, is_own);
+        news.watch.extend(named, self.parts.limits.watch_backlog_max);
+        // Before there is a session this is the replay: the view shows what was done then.
+        if let Some(author) = author.filter(|_| own.is_some()) {
+            let mut shown = ViewNews::default();
+            shown.note(author, applied, is_own);
+            news.view.extend(shown, self.parts.limits.view_slices_max);
+        }
+        if is_own {
+            self.metrics.groups.count_own(&self.state, entry, applied);
+        }
+    }
+
+    /// After State was published: whoever takes the news finds in State what they are about.
+    fn leave_news(&self, news: &mut News) {
+        let (watch, view) = (std::mem::take(&mut news.watch), std::mem::take(&mut news.view));
+        let limits = &self.parts.limits;
+        if !watch.is_empty() {
+            self.shared.watch_news.add(|there| there.extend(watch, limits.watch_backlog_max));
+        }
+        if !view.is_empty() {
+            self.shared.view_news.add(|there| there.extend(view, limits.view_slices_max));
         }
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::draft::Draft;
+use super::draft::{Draft, Terms};
 use super::log_task::LogTask;
+use super::news::{Inbox, ViewNews, WatchNews};
 use super::waiter::waiter;
 use super::wakers::Wakers;
 use crate::api::Readiness;
@@ -45,6 +46,14 @@ pub(crate) struct Shared {
     origin: Instant,
     /// Requests that were answered from State since the last look.
     pub(crate) served: AtomicBool,
+    /// Timers of members or phases run here: State must be fresh (T4).
+    pub(crate) timers_run: AtomicBool,
+    /// The own session while it is open, 0 while it is not.
+    open_session: AtomicU64,
+    /// For the watch.
+    pub(crate) watch_news: Inbox<WatchNews>,
+    /// For the offsets view.
+    pub(crate) view_news: Inbox<ViewNews>,
     /// Told when somebody begins to wait or is served from an old State.
     pub(crate) interest: Notify,
     readiness: Mutex<Readiness>,
@@ -61,6 +70,10 @@ impl Shared {
             refreshed_micros: AtomicU64::new(0),
             origin: now,
             served: AtomicBool::new(false),
+            timers_run: AtomicBool::new(false),
+            open_session: AtomicU64::new(0),
+            watch_news: Inbox::default(),
+            view_news: Inbox::default(),
             interest: Notify::new(),
             readiness: Mutex::new(Readiness::Unavailable("the log is being replayed".into())),
             changed: Notify::new(),
@@ -69,6 +82,11 @@ impl Shared {
 
     pub(crate) fn set_session(&self, session: SessionId) {
         self.session.store(session.0.raw(), Ordering::Release);
+        self.set_open_session(Some(session));
+    }
+
+    pub(crate) fn set_open_session(&self, session: Option<SessionId>) {
+        self.open_session.store(session.map_or(0, |id| id.0.raw()), Ordering::Release);
     }
 
     pub(crate) fn set_refreshed(&self, since: Instant) {
@@ -117,15 +135,16 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub(crate) struct Replica {
     shared: Arc<Shared>,
-    requests: mpsc::Sender<LogRequest>,
-    parts: Arc<EngineParts>,
+    pub(super) requests: mpsc::Sender<LogRequest>,
+    pub(super) parts: Arc<EngineParts>,
 }
 
 /// Replays the log, opens a session and goes on following, in a task of its own.
 pub(crate) fn start(parts: &Arc<EngineParts>, metrics: &Arc<Metrics>) -> (Replica, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(parts.limits.queue_len);
     let log: Arc<dyn MetadataLog> = parts.log.clone();
-    let state = State::new(sluice_metadata::Incarnation(log.incarnation().0));
+    let mut state = State::new(sluice_metadata::Incarnation(log.incarnation().0));
+    state.plant(parts.defects.state);
     let shared = Arc::new(Shared::new(state.clone(), parts.clock.now()));
     let task = LogTask::new(parts.clone(), state, shared.clone(), receiver, metrics.clone());
     let join = tokio::spawn(task.run());
@@ -169,6 +188,24 @@ impl Replica {
         (raw != 0).then(|| SessionId(Position::from_raw(raw)))
     }
 
+    /// The own session while it is open.
+    pub(crate) fn open_session(&self) -> Option<SessionId> {
+        let raw = self.shared.open_session.load(Ordering::Acquire);
+        (raw != 0).then(|| SessionId(Position::from_raw(raw)))
+    }
+
+    /// What the log task publishes.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Timers run here, or none does any more: State is refreshed while they do (T4).
+    pub(crate) fn set_timers_run(&self, run: bool) {
+        if self.shared.timers_run.swap(run, Ordering::AcqRel) != run && run {
+            self.shared.interest.notify_one();
+        }
+    }
+
     /// Somebody waits for foreign entries: the log is polled while this is so (T4).
     pub(crate) fn note_interest(&self) {
         self.shared.served.store(true, Ordering::Release);
@@ -189,7 +226,11 @@ impl Replica {
         let (waiter, mut pending) = waiter();
         // The queue stays full while the log takes nothing: its room is waited for as long as for the outcome, no longer.
         match tokio::time::timeout_at(deadline, self.requests.reserve()).await {
-            Ok(Ok(room)) => room.send(LogRequest::Append(Draft::Command { command, waiter })),
+            Ok(Ok(room)) => room.send(LogRequest::Append(Draft::Command {
+                command: Box::new(command),
+                waiter,
+                terms: Terms::default(),
+            })),
             Ok(Err(_)) => return Err(gone()),
             Err(_) => return Err(EngineError::DidNotHappen("the log's queue was full for too long".into())),
         }
@@ -217,15 +258,21 @@ impl Replica {
 
     /// Makes sure that State was refreshed lately (T4); beyond the stale limit nothing is answered from it (T6).
     pub(crate) async fn ensure_fresh(&self) -> EngineResult<()> {
-        let age = self.parts.clock.now().saturating_duration_since(self.shared.refreshed());
+        self.note_served();
+        if self.age() > self.parts.limits.stale_stop { self.barrier().await } else { Ok(()) }
+    }
+
+    /// Since when State may lack what others did.
+    pub(crate) fn age(&self) -> Duration {
+        self.parts.clock.now().saturating_duration_since(self.shared.refreshed())
+    }
+
+    /// A request is answered from State: it is refreshed while that goes on (T4).
+    pub(super) fn note_served(&self) {
         let was_served = self.shared.served.swap(true, Ordering::AcqRel);
-        if age > self.parts.limits.stale_stop {
-            return self.barrier().await;
-        }
-        if !was_served || age > self.parts.limits.refresh {
+        if !was_served || self.age() > self.parts.limits.refresh {
             self.shared.interest.notify_one();
         }
-        Ok(())
     }
 
     /// Closes the session after everything queued before, and ends the log task.
@@ -250,6 +297,6 @@ fn stopped() -> EngineError {
     EngineError::NotFresh("the gateway stopped".into())
 }
 
-fn gone() -> EngineError {
+pub(super) fn gone() -> EngineError {
     EngineError::DidNotHappen("the gateway is stopping".into())
 }

@@ -68,6 +68,10 @@ pub(super) struct LogTask {
     ops: u64,
     /// Something is known to be in the log that was not read: a committed append whose tail was not, or a gap.
     pub(super) must_read: bool,
+    /// When the last append of the own session that was accepted began (T1).
+    pub(super) last_append: Option<Instant>,
+    /// When the last append request began.
+    pub(super) last_append_began: Option<Instant>,
     pub(super) append_not_before: Option<Instant>,
     pub(super) append_backoff: Duration,
     read_not_before: Option<Instant>,
@@ -110,6 +114,8 @@ impl LogTask {
             barriers: Vec::new(),
             ops: 0,
             must_read: true, // the replay
+            last_append: None,
+            last_append_began: None,
             append_not_before: None,
             read_not_before: None,
             last_read: None,
@@ -156,6 +162,7 @@ impl LogTask {
             Some(staged) = self.staging.next(), if !self.staging.is_empty() => Event::Staged(staged),
             request = self.requests.recv(), if takes_requests => Event::Request(request),
             () = self.shared.interest.notified() => Event::Look,
+            () = self.shared.wakers.released() => Event::Look,
             () = until(deadline) => Event::Look,
         }
     }
@@ -220,17 +227,25 @@ impl LogTask {
     fn read_due(&self, now: Instant) -> Option<(Instant, Consistency)> {
         let limits = &self.parts.limits;
         let spaced = |spacing: Duration| self.last_read.map_or(now, |last| last + spacing);
+        // The answer of an append brings what others did as well.
+        let refreshed = |spacing: Duration| spaced(spacing).max(self.shared.refreshed() + spacing);
         let mut due = None;
         if self.must_read {
             due = Some((now, Consistency::Strong));
         } else if self.wants_barrier_read(now) {
             due = Some((spaced(limits.barrier_spacing), Consistency::Strong));
         } else if self.shared.wakers.count() > 0 {
-            due = Some((spaced(self.poll_interval), Consistency::Eventual));
-        } else if self.shared.served.load(Ordering::Acquire) {
-            due = Some((spaced(limits.refresh), Consistency::Strong));
+            due = Some((refreshed(self.poll_interval), Consistency::Eventual));
+        } else if self.is_awake() {
+            due = Some((refreshed(limits.refresh), Consistency::Strong));
         }
         due.map(|(at, consistency)| (self.read_not_before.map_or(at, |held| at.max(held)), consistency))
+    }
+
+    /// True while State must not grow old: requests are served from it, members are hosted, timers run (T4).
+    fn is_awake(&self) -> bool {
+        let asked = self.shared.served.load(Ordering::Acquire) || self.shared.timers_run.load(Ordering::Acquire);
+        asked || self.is_hosting()
     }
 
     /// True when a barrier waits that the append in flight will not satisfy soon.
@@ -245,7 +260,9 @@ impl LogTask {
         let append = if self.appending.is_none() { self.append_not_before } else { None };
         let cover = self.appending.as_ref().filter(|_| !self.barriers.is_empty() && self.reading.is_none());
         let cover = cover.map(|a| a.started + APPEND_COVERS_BARRIERS).filter(|at| *at > now);
-        [read, append, cover].into_iter().flatten().min()
+        // What is overdue waits for something else than time.
+        let later = [self.linger_ends(), self.keepalive_due()].map(|at| at.filter(|at| *at > now));
+        [read, append, cover].into_iter().chain(later).flatten().min()
     }
 
     async fn on_read(&mut self, answer: StoreResult<TailRead>) -> Result<(), Fatal> {
@@ -254,10 +271,11 @@ impl LogTask {
             Ok(TailRead::Tail(tail)) => {
                 // Cleared first: the tail itself may show that more must be read.
                 self.must_read &= consistency == Consistency::Eventual;
-                let foreign = self.apply_tail(tail).await?;
+                let woken = self.apply_tail(tail).await?;
                 let limits = &self.parts.limits;
+                // What nobody here waits for (keep-alives of others) makes nobody poll faster (T4).
                 self.poll_interval =
-                    if foreign > 0 { limits.poll_min } else { (self.poll_interval * 2).min(limits.poll_max) };
+                    if woken > 0 { limits.poll_min } else { (self.poll_interval * 2).min(limits.poll_max) };
                 self.read_not_before = None;
                 match consistency {
                     Consistency::Strong => self.on_refreshed(op, started),

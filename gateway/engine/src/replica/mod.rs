@@ -10,11 +10,17 @@ mod draft;
 mod follow;
 mod handle;
 mod hashes;
+mod keep_alive;
 mod log_task;
+mod news;
+mod proposal;
 mod session;
 mod waiter;
 mod wakers;
 
 pub(crate) use draft::{Draft, DraftBatch, DraftRun, Flight, FlightCount, ProduceDraft};
-pub(crate) use handle::{Replica, give_up, start};
+pub(crate) use handle::{Replica, Shared, give_up, start};
+pub(crate) use news::{ViewNews, WatchNews};
+pub(crate) use proposal::{Patience, PendingGroup};
 pub(crate) use waiter::{Pending, Waiter, waiter};
+pub(crate) use wakers::GroupGuard;

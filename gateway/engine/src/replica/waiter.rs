@@ -82,6 +82,11 @@ impl<T> Pending<T> {
     pub(crate) fn cancel(&self) -> bool {
         self.claim.cancel()
     }
+
+    /// True when it was given up, by whichever end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.claim.is_cancelled()
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_embedded::{MemoryLog, MemoryObjectStore};
+use sluice_embedded::{MemoryLog, MemoryObjectStore, MemoryOffsetsView};
 use sluice_engine::{
     BlockCache, Defects, Engine, EngineError, EngineParts, EngineResult, FetchAsk, FetchCall, Fetched, Isolation,
     Limits, LruBlockCache, OffsetAsk, OffsetFound, OffsetSpec, ProduceAsk, ProduceCapabilities, Produced, Settings,
@@ -12,13 +12,20 @@ use sluice_engine::{
 };
 use sluice_records::{BatchBuilder, BatchHeader, records};
 use sluice_runtime::{SeededEntropy, SharedClock, SharedEntropy, TokioClock};
-use sluice_store::{FaultControl, Faults, FaultyLog, FaultyObjectStore, Incarnation, MetadataLog, ObjectStore};
+use sluice_store::{
+    FaultControl, Faults, FaultyLog, FaultyObjectStore, Incarnation, MetadataLog, ObjectStore, OffsetsView,
+};
 
 /// One store that several gateways share.
 pub struct Cluster {
     pub log: Arc<MemoryLog>,
     pub objects: Arc<MemoryObjectStore>,
     pub clock: SharedClock,
+    pub view: Arc<MemoryOffsetsView>,
+    /// Where gateways show committed offsets, if not in `view` itself.
+    pub shown_in: Option<Arc<dyn OffsetsView>>,
+    /// Planted in the gateways that are started from now on.
+    pub defects: Defects,
     seeds: u64,
 }
 
@@ -33,7 +40,16 @@ impl Cluster {
         // Bodies of their own for entries over 256 bytes, as on DynamoDB.
         let clock: SharedClock = Arc::new(TokioClock::starting_at(1_700_000_000_000));
         let objects = MemoryObjectStore::new(clock.clone());
-        Self { log: MemoryLog::with_bodies_over(Incarnation(7), 256), objects, clock, seeds: 0 }
+        let log = MemoryLog::with_bodies_over(Incarnation(7), 256);
+        Self {
+            log,
+            objects,
+            clock,
+            view: MemoryOffsetsView::new(),
+            shown_in: None,
+            defects: Defects::default(),
+            seeds: 0,
+        }
     }
 
     pub async fn gateway(&mut self) -> Gateway {
@@ -50,15 +66,17 @@ impl Cluster {
         let faults = FaultControl::new(Faults::default(), Arc::new(SeededEntropy::new(1000 + self.seeds)));
         let objects: Arc<dyn ObjectStore> = self.objects.clone();
         let cache: Arc<dyn BlockCache> = LruBlockCache::new(limits.cache_bytes_max);
+        let offsets_view = self.shown_in.clone().unwrap_or_else(|| self.view.clone());
         let parts = EngineParts {
             objects: Arc::new(FaultyObjectStore::new(objects, faults.clone())),
             log: Arc::new(FaultyLog::new(log, faults.clone())),
+            offsets_view,
             cache,
             limits,
             settings,
             clock: self.clock.clone(),
             entropy,
-            defects: Defects::default(),
+            defects: self.defects,
         };
         let engine = Engine::start(parts, Duration::from_secs(10)).await.expect("the gateway starts");
         Gateway { engine, faults }

@@ -1,0 +1,166 @@
+//! SyncGroup: the leader brings the assignments, everybody hears its own.
+//!
+//! Promises: an assignment is answered from a State less than 2 s old (T6), an error after a barrier (T5); the leader's
+//! command carries its member and generation, and is proposed a second time at most (T7). A follower whose watch is here
+//! costs no command: it waits until the log shows that the group is stable, or rebalances again.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sluice_metadata::{
+    Group, GroupCommand, GroupNumber, GroupOutcome, GroupPhase, Member, MemberNumber, Payload, SeenMember, State,
+    SyncGroup,
+};
+
+use super::api::{MemberClaim, Origin, SyncAsk, Synced};
+use super::join::find_member;
+use super::judge::{check_group_id, judge_member, not_now, unexpected};
+use crate::engine::Engine;
+use crate::error::{EngineError, EngineResult};
+use crate::replica::SessionHold;
+
+/// A Sync that may wait for its assignment.
+struct Accepted<'a> {
+    group: GroupNumber,
+    member: MemberNumber,
+    /// Until the answer.
+    _held: SessionHold<'a>,
+}
+
+/// What a waiting Sync needs to know itself again.
+struct Waiting {
+    group: GroupNumber,
+    member: MemberNumber,
+    generation: i32,
+    instance_id: Option<String>,
+}
+
+impl Engine {
+    /// The member's assignment in the generation it names, once the leader has brought it.
+    ///
+    /// # Errors
+    /// `InvalidGroupId`, `UnknownMember`, `FencedInstanceId`, `IllegalGeneration`, `InconsistentGroupProtocol`,
+    /// `RebalanceInProgress` by Kafka's rules; `NotFresh`, `NotCoordinatedNow` and those of a proposal when the client is
+    /// to try again.
+    pub async fn sync_group(&self, origin: &Origin, ask: SyncAsk) -> EngineResult<Synced> {
+        check_group_id(&ask.group_id)?;
+        self.check_asker(origin)?;
+        let (generation, instance_id) = (ask.generation, ask.instance_id.clone());
+        // What the request carried is gone when this returns: a waiting Sync keeps nothing of its frame (I-14).
+        let Accepted { group, member, _held } = self.accept_sync(origin, ask).await?;
+        self.wait_for_assignment(origin, Waiting { group, member, generation, instance_id }).await
+    }
+
+    /// Sees to it that the member is watched here, and that what a leader brought is in the log.
+    async fn accept_sync(&self, origin: &Origin, ask: SyncAsk) -> EngineResult<Accepted<'_>> {
+        let claim = MemberClaim {
+            member_id: ask.member_id.clone(),
+            instance_id: ask.instance_id.clone(),
+            generation: ask.generation,
+        };
+        let mut stored: Option<Vec<Payload>> = None;
+        let mut is_second = false;
+        loop {
+            self.ensure_fresh_within(self.fresh_for_member()).await?;
+            self.check_asker(origin)?;
+            let judge = |view: &State| judge_sync(view, &ask, &claim).into();
+            let (group, member) = self.decide(Some(origin), judge).await?;
+            let is_here = member.watch.session == self.hosting_session()?;
+            let leads = group.phase == GroupPhase::CompletingRebalance && group.leader == Some(member.number);
+            // From here on the member may be hosted by the own session: it is answered before another is opened.
+            let accepted = |held| Accepted { group: group.number, member: member.number, _held: held };
+            if is_here {
+                self.inner.watch.note_activity(group.number, member.number);
+                self.inner.watch.note_synced(group.number, member.number, group.generation);
+                if !leads {
+                    return Ok(accepted(self.inner.replica.wakers().hold_session()));
+                }
+            }
+            if leads && stored.is_none() {
+                let blobs: Vec<&Bytes> = ask.assignments.iter().map(|(_, assignment)| assignment).collect();
+                stored = Some(self.store_payloads(&blobs).await?);
+                self.check_asker(origin)?;
+            }
+            let held = self.inner.replica.wakers().hold_session();
+            let assignments = leads.then(|| numbered(&group, &ask, stored.as_deref().unwrap_or_default()));
+            match self.propose_sync(&group, &member, assignments).await? {
+                GroupOutcome::Synced => {
+                    self.inner.watch.note_synced(group.number, member.number, group.generation);
+                    return Ok(accepted(held));
+                }
+                GroupOutcome::Refused(refusal) => return Err(refusal.into()),
+                GroupOutcome::Mismatch if !is_second => self.check_reproposal(origin)?,
+                GroupOutcome::Mismatch => return Err(not_now("the group changed while the member synced")),
+                other => return Err(unexpected(&other)),
+            }
+            is_second = true;
+        }
+    }
+
+    async fn propose_sync(
+        &self,
+        group: &Group,
+        member: &Member,
+        assignments: Option<Vec<(MemberNumber, Payload)>>,
+    ) -> EngineResult<GroupOutcome> {
+        let command = SyncGroup {
+            group: group.number,
+            member: SeenMember { member: member.number, watch_epoch: member.watch.epoch },
+            generation: group.generation,
+            assignments,
+            stamp_ms: self.inner.parts.clock.wall_ms(),
+        };
+        self.propose_group(GroupCommand::Sync(command)).await
+    }
+
+    /// Waits until the group is stable in the generation, or no longer in it.
+    async fn wait_for_assignment(&self, origin: &Origin, waiting: Waiting) -> EngineResult<Synced> {
+        let wakers = self.inner.replica.wakers();
+        let guard = wakers.register_group(waiting.group);
+        let _held = self.inner.watch.hold_sync(waiting.group);
+        loop {
+            let view = self.inner.replica.view();
+            let (found, member) = find_member(&view, waiting.group, waiting.member, waiting.instance_id.as_deref())?;
+            let is_over = found.generation != waiting.generation || found.phase == GroupPhase::PreparingRebalance;
+            if is_over || found.phase == GroupPhase::Empty {
+                return Err(EngineError::RebalanceInProgress);
+            }
+            if found.phase == GroupPhase::Stable {
+                let (protocol_type, protocol) = (found.protocol_type.clone(), found.protocol.clone());
+                let assignment = member.assignment.clone();
+                drop((view, guard));
+                let assignment = self.read_payloads(vec![assignment]).await?.pop().unwrap_or_default();
+                return Ok(Synced { protocol_type, protocol, assignment });
+            }
+            drop(view);
+            self.check_wait(origin, &guard)?;
+            self.inner.replica.note_interest();
+            guard.woken().await;
+        }
+    }
+}
+
+/// Kafka's order: the member, its generation, the protocol, the phase.
+fn judge_sync(
+    view: &State,
+    ask: &SyncAsk,
+    claim: &MemberClaim,
+) -> EngineResult<(std::sync::Arc<Group>, std::sync::Arc<Member>)> {
+    let (group, member) = judge_member(view, &ask.group_id, claim)?;
+    let differs = |asked: &Option<String>, is: Option<&str>| asked.as_deref().is_some_and(|asked| Some(asked) != is);
+    if differs(&ask.protocol_type, group.protocol_type.as_deref()) || differs(&ask.protocol, group.protocol.as_deref())
+    {
+        return Err(EngineError::InconsistentGroupProtocol);
+    }
+    if group.phase == GroupPhase::PreparingRebalance {
+        return Err(EngineError::RebalanceInProgress);
+    }
+    Ok((group, member))
+}
+
+/// The assignments by member; those of strangers are left out, and of several for one member the last counts.
+fn numbered(group: &Group, ask: &SyncAsk, payloads: &[Payload]) -> Vec<(MemberNumber, Payload)> {
+    let named = ask.assignments.iter().zip(payloads);
+    let numbered = named.filter_map(|((id, _), payload)| Some((group.member_by_id(id)?.number, payload.clone())));
+    numbered.collect::<BTreeMap<_, _>>().into_iter().collect()
+}

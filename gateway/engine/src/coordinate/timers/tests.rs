@@ -1,0 +1,395 @@
+//! Timers over a State that real commands made; time is a number here.
+
+use sluice_metadata::{
+    Entry, GroupOutcome, Identity, Incarnation, JoinGroup, JoinOutcome, Joiner, LeaveGroup, Outcome, TakeOver,
+};
+
+use sluice_runtime::{Entropy, SeededEntropy};
+
+use super::super::watch::Activity;
+use super::*;
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+struct World {
+    state: State,
+    timers: Timers,
+    local: Local,
+    news: WatchNews,
+    own: SessionId,
+    other: SessionId,
+    now: Duration,
+    limits: Limits,
+}
+
+impl World {
+    /// Two gateways; the timers are those of the first.
+    fn new() -> Self {
+        let none = SessionId(Position::ZERO);
+        let mut world = Self {
+            state: State::new(Incarnation(1)),
+            timers: Timers::default(),
+            local: Local::default(),
+            news: WatchNews::default(),
+            own: none,
+            other: none,
+            now: secs(0),
+            limits: Limits::default(),
+        };
+        (world.own, world.other) = (world.open(1), world.open(2));
+        world
+    }
+
+    fn apply(&mut self, session: SessionId, command: Command) -> Outcome {
+        let sequence = self.state.session(session).unwrap().last_sequence + 1;
+        let identity = Some(Identity { session, sequence });
+        let entry = Entry { known: self.state.known(), hash_at_known: self.state.hash(), commands: vec![command] };
+        let mut applied = self.state.apply(self.state.known().next(), identity, Some(&entry)).unwrap();
+        let mut news = WatchNews::default();
+        news.note(&self.state, &entry, &applied, session == self.own);
+        self.news.extend(news, self.limits.watch_backlog_max);
+        applied.outcomes.remove(0)
+    }
+
+    fn join_command(&self, name: &str, initial_delay_ms: u32, joiner: Joiner) -> JoinGroup {
+        let seen = self.state.group("g").map(|group| (group.number, group.generation));
+        JoinGroup {
+            group_id: "g".into(),
+            seen,
+            joiner,
+            instance_id: None,
+            client_id: name.into(),
+            client_host: String::new(),
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 7_000,
+            protocol_type: "consumer".into(),
+            protocols: vec![("range".into(), sluice_metadata::Payload::Inline(bytes::Bytes::new()))],
+            initial_delay_ms,
+            max_size: u32::MAX,
+            stamp_ms: 0,
+        }
+    }
+
+    fn join(&mut self, session: SessionId, name: &str, initial_delay_ms: u32, joiner: Joiner) -> MemberNumber {
+        let command = self.join_command(name, initial_delay_ms, joiner);
+        match self.apply(session, Command::Group(GroupCommand::Join(command))) {
+            Outcome::Group(GroupOutcome::Joined { member, joined, .. }) => {
+                assert!(!matches!(joined, JoinOutcome::Registered));
+                member
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A Join whose outcome does not matter.
+    fn propose_join(&mut self, session: SessionId, joiner: Joiner) {
+        let command = self.join_command("any", 0, joiner);
+        self.apply(session, Command::Group(GroupCommand::Join(command)));
+    }
+
+    fn open(&mut self, nonce: u128) -> SessionId {
+        let (feature_level, opened_at_ms) = (sluice_metadata::limits::FEATURE_LEVEL, 0);
+        let open = Command::OpenSession { nonce, feature_level, opened_at_ms, name: String::new() };
+        let entry = Entry { known: self.state.known(), hash_at_known: self.state.hash(), commands: vec![open] };
+        SessionId(self.state.apply(self.state.known().next(), None, Some(&entry)).unwrap().position)
+    }
+
+    fn new_member(&mut self, session: SessionId, name: &str, initial_delay_ms: u32) -> MemberNumber {
+        let joiner = Joiner::New { member_id: name.into(), register_only: false };
+        self.join(session, name, initial_delay_ms, joiner)
+    }
+
+    fn group(&self) -> &Group {
+        self.state.group("g").unwrap()
+    }
+
+    fn watch_of(&self, member: MemberNumber) -> Watch {
+        self.group().members[&member].watch
+    }
+
+    fn take_over(&mut self, session: SessionId, member: MemberNumber) {
+        let member = SeenMember { member, watch_epoch: self.watch_of(member).epoch };
+        let taken = TakeOver { group: self.group().number, member };
+        let outcome = self.apply(session, Command::Group(GroupCommand::TakeOver(taken)));
+        assert_eq!(outcome, Outcome::Group(GroupOutcome::TookOver));
+    }
+
+    /// Looks, and says what is proposed.
+    fn look(&mut self, room: usize) -> Vec<Command> {
+        let scene = Scene {
+            state: &self.state,
+            own: Some(self.own),
+            now: self.now,
+            stamp_ms: 0,
+            limits: &self.limits,
+            defects: Defects::default(),
+        };
+        self.timers.observe(&scene, std::mem::take(&mut self.news), &mut self.local);
+        self.timers.take_due(&scene, &self.local, room).into_iter().map(|proposal| proposal.command).collect()
+    }
+
+    fn expiries(&mut self) -> Vec<ExpireMember> {
+        let expiry = |command| match command {
+            Command::Group(GroupCommand::ExpireMember(expire)) => Some(expire),
+            _ => None,
+        };
+        self.look(usize::MAX).into_iter().filter_map(expiry).collect()
+    }
+
+    fn completions(&mut self) -> usize {
+        let is_completion = |c: &Command| matches!(c, Command::Group(GroupCommand::CompletePhase(_)));
+        self.look(usize::MAX).iter().filter(|command| is_completion(command)).count()
+    }
+
+    /// The member was heard of here, and has synced generation 1.
+    fn note(&mut self, member: MemberNumber, at: Duration) {
+        let key = (self.group().number, member);
+        self.local.activity.insert(key, Activity { at, synced: Some(1) });
+    }
+
+    fn subject(&self, member: MemberNumber) -> Subject {
+        Subject::Member(self.group().number, member)
+    }
+}
+
+// Holds: T2, T7
+#[test]
+fn an_expiry_names_the_activity_that_was_watched_and_a_dropped_one_begins_anew() {
+    let mut world = World::new();
+    let member = world.new_member(world.own, "m", 0);
+    world.note(member, secs(0));
+    assert_eq!(world.expiries(), []);
+    world.now = Duration::from_millis(9_999);
+    assert_eq!(world.expiries(), []);
+    world.now = secs(10);
+    let [expire] = world.expiries().try_into().unwrap();
+    let watch = world.watch_of(member);
+    assert_eq!((expire.member.member, expire.member.watch_epoch), (member, watch.epoch));
+    assert_eq!(expire.last_activity, watch.last_activity);
+    world.now = secs(15);
+    assert_eq!(world.expiries(), [], "it is proposed once");
+    world.timers.on_verdict(world.subject(member), Verdict::Dropped, world.now);
+    world.now = Duration::from_millis(24_999);
+    assert_eq!(world.expiries(), [], "the timer began anew");
+    world.now = secs(25);
+    assert_eq!(world.expiries().len(), 1);
+    world.timers.on_verdict(world.subject(member), Verdict::Failed, world.now);
+    world.now = secs(26);
+    assert_eq!(world.expiries().len(), 1, "what the log did not take is proposed again");
+}
+
+// Holds: T2, T7
+#[test]
+fn a_member_that_was_taken_over_is_no_longer_watched_and_begins_anew_when_it_comes_back() {
+    let mut world = World::new();
+    let member = world.new_member(world.own, "m", 0);
+    world.now = secs(8);
+    assert_eq!(world.expiries(), []);
+    world.take_over(world.other, member);
+    world.now = secs(30);
+    assert_eq!(world.expiries(), []);
+    assert!(!world.timers.are_running());
+    world.take_over(world.own, member);
+    assert_eq!(world.expiries(), []);
+    world.now = secs(39);
+    assert_eq!(world.expiries(), []);
+    world.now = secs(40);
+    assert_eq!(world.expiries()[0].member.watch_epoch, 2);
+}
+
+// Holds: T2
+#[test]
+fn a_heartbeat_that_came_before_the_look_counts() {
+    let mut world = World::new();
+    let member = world.new_member(world.own, "m", 0);
+    world.look(usize::MAX);
+    world.note(member, secs(9));
+    world.now = Duration::from_millis(18_999);
+    assert_eq!(world.expiries(), []);
+    world.now = secs(19);
+    assert_eq!(world.expiries().len(), 1);
+    let leave = LeaveGroup { group: world.group().number, members: vec![member], stamp_ms: 0 };
+    world.apply(world.own, Command::Group(GroupCommand::Leave(leave)));
+    world.look(usize::MAX);
+    assert!(world.local.activity.is_empty(), "of a member that is gone nothing is remembered");
+}
+
+// Holds: T1, T2
+#[test]
+fn a_session_is_closed_at_the_append_that_was_watched_and_later_by_those_of_higher_rank() {
+    let mut world = World::new();
+    world.new_member(world.other, "m", 0);
+    let last_append = world.state.session(world.other).unwrap().last_append;
+    assert_eq!(world.look(usize::MAX), []);
+    world.now = Duration::from_millis(14_999);
+    assert_eq!(world.look(usize::MAX), []);
+    world.now = secs(15);
+    assert_eq!(world.look(usize::MAX), [Command::CloseSession { session: world.other, last_append }]);
+
+    let mut world = World::new();
+    std::mem::swap(&mut world.own, &mut world.other);
+    world.new_member(world.other, "m", 0);
+    world.look(usize::MAX);
+    world.now = secs(15);
+    assert_eq!(world.look(usize::MAX), [], "the own session is the second");
+    world.now += world.limits.proposal_stagger;
+    assert_eq!(world.look(usize::MAX).len(), 1);
+}
+
+#[test]
+fn new_members_bring_another_window_at_most_until_the_rebalance_timeout() {
+    let mut world = World::new();
+    world.new_member(world.own, "a", 3_000);
+    let group = world.group().number;
+    world.local.joins.insert(group, 1);
+    assert_eq!(world.completions(), 0);
+    world.now = secs(2);
+    world.new_member(world.own, "b", 3_000);
+    world.now = secs(3);
+    assert_eq!(world.completions(), 0, "b came in the first window");
+    world.now = secs(5);
+    world.new_member(world.own, "c", 3_000);
+    world.now = secs(6);
+    assert_eq!(world.completions(), 0, "c came in the second");
+    world.now = Duration::from_millis(6_999);
+    world.new_member(world.own, "d", 3_000);
+    assert_eq!(world.completions(), 0);
+    world.now = secs(7);
+    assert_eq!(world.completions(), 1, "the rebalance timeout is over, whoever came");
+}
+
+// Holds: T7
+#[test]
+fn nobody_proposes_the_end_of_a_phase_that_nobody_waits_for_here() {
+    let mut world = World::new();
+    world.new_member(world.other, "a", 3_000);
+    world.look(usize::MAX);
+    world.now = secs(60);
+    assert_eq!(world.completions(), 0);
+    let group = world.group().number;
+    world.local.joins.insert(group, 1);
+    world.local.began_waiting.insert(group);
+    assert_eq!(world.completions(), 1, "somebody waits now, and its time is long over");
+}
+
+// Holds: T7
+#[test]
+fn a_completion_that_is_dropped_is_proposed_with_what_state_shows_now() {
+    let mut world = World::new();
+    std::mem::swap(&mut world.own, &mut world.other);
+    world.new_member(world.other, "a", 3_000);
+    let group = world.group().number;
+    world.local.joins.insert(group, 1);
+    world.look(usize::MAX);
+    world.now = secs(3);
+    assert_eq!(world.completions(), 0, "a session of lower rank takes part in the group");
+    let stagger = world.limits.completion_stagger;
+    world.now += stagger;
+    assert_eq!(world.completions(), 1);
+    world.new_member(world.other, "b", 3_000);
+    world.timers.on_verdict(Subject::Phase(group), Verdict::Dropped, world.now);
+    assert_eq!(world.completions(), 0, "b is new: another window");
+    world.now = secs(6) + stagger;
+    assert_eq!(world.completions(), 1);
+    // Nothing came between, and still it could not be completed (only static members are left): its time begins anew.
+    world.timers.on_verdict(Subject::Phase(group), Verdict::Dropped, world.now);
+    assert_eq!(world.completions(), 0);
+    world.now += secs(3);
+    assert_eq!(world.completions(), 0);
+}
+
+// Holds: I-14
+#[test]
+fn a_thousand_members_are_proposed_piece_by_piece_and_found_again_after_a_jump() {
+    let mut world = World::new();
+    world.limits.watch_backlog_max = 100;
+    for index in 0..1_000 {
+        world.new_member(world.other, &format!("m{index}"), 3_000);
+    }
+    assert!(world.news.members.len() <= 100 && world.news.everything);
+    assert_eq!(world.look(64), []);
+    let last_append = world.state.session(world.other).unwrap().last_append;
+    let closed = world.apply(world.own, Command::CloseSession { session: world.other, last_append });
+    assert!(matches!(closed, Outcome::SessionClosed { .. }));
+    assert_eq!(world.look(64), []);
+    world.now = secs(11);
+    assert_eq!(world.look(64).len(), 64);
+    assert_eq!(world.look(0).len(), 0);
+    // A gateway that lost count looks at everything, and keeps since when it watches whom.
+    world.news.everything = true;
+    assert_eq!(world.look(1_000).len(), 1_000 - 64);
+}
+
+/// What is watched, without since when.
+type Watched = (Vec<(GroupNumber, MemberNumber)>, Vec<(GroupNumber, GroupPhase, Position)>, Vec<Subject>);
+
+fn watched(timers: &Timers) -> Watched {
+    let phases = timers.phases.iter().map(|(group, timer)| (*group, timer.phase, timer.began));
+    (timers.members.keys().copied().collect(), phases.collect(), timers.scheduled.keys().copied().collect())
+}
+
+/// Does something at random, if it can be done.
+fn step(world: &mut World, entropy: &SeededEntropy, name: usize) {
+    let session = if entropy.next_below(2) == 0 { world.own } else { world.other };
+    if world.state.session(session).is_none() {
+        return;
+    }
+    let group = world.state.group("g").cloned();
+    let numbers = group.iter().flat_map(|group| group.members.keys().chain(group.registered.keys()));
+    let numbers: Vec<MemberNumber> = numbers.copied().collect();
+    let pick = usize::try_from(entropy.next_below(numbers.len().max(1) as u64)).unwrap();
+    let picked = group.as_ref().zip(numbers.get(pick).copied());
+    let seen = picked
+        .and_then(|(group, member)| Some(SeenMember { member, watch_epoch: subjected(group, member)?.watch.epoch }));
+    match (entropy.next_below(8), picked, seen) {
+        (0 | 1, _, _) => {
+            let register_only = entropy.next_below(2) == 0;
+            let joiner = Joiner::New { member_id: format!("m{name}"), register_only };
+            world.propose_join(session, joiner);
+        }
+        (2 | 3, Some(_), Some(seen)) => world.propose_join(session, Joiner::Known(seen)),
+        (4, Some((group, _)), Some(member)) => {
+            let taken = TakeOver { group: group.number, member };
+            world.apply(session, Command::Group(GroupCommand::TakeOver(taken)));
+        }
+        (5, Some((group, member)), _) => {
+            let leave = LeaveGroup { group: group.number, members: vec![member], stamp_ms: 0 };
+            world.apply(session, Command::Group(GroupCommand::Leave(leave)));
+        }
+        (6, Some((group, _)), Some(member)) => {
+            let (group, generation) = (group.number, group.generation);
+            let assignments = Some(Vec::new());
+            let sync = sluice_metadata::SyncGroup { group, member, generation, assignments, stamp_ms: 0 };
+            world.apply(session, Command::Group(GroupCommand::Sync(sync)));
+        }
+        (7, _, _) if entropy.next_below(4) == 0 && session == world.own => {
+            if let Some(last_append) = world.state.session(world.other).map(|other| other.last_append) {
+                world.apply(session, Command::CloseSession { session: world.other, last_append });
+                world.other = world.open(100 + name as u128);
+            }
+        }
+        _ => {}
+    }
+}
+
+// Holds: T2, I-14
+#[test]
+fn what_is_learnt_from_news_is_what_a_look_at_everything_shows() {
+    for seed in 0..200 {
+        let (mut world, entropy) = (World::new(), SeededEntropy::new(seed));
+        for name in 0..60 {
+            step(&mut world, &entropy, name);
+            if entropy.next_below(3) > 0 {
+                continue;
+            }
+            world.look(0);
+            let learnt = std::mem::take(&mut world.timers);
+            world.news.everything = true;
+            world.look(0);
+            assert_eq!(watched(&learnt), watched(&world.timers), "seed {seed}, step {name}");
+            world.timers = learnt;
+        }
+    }
+}
