@@ -9,11 +9,13 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use sluice_runtime::{Duplex, PeerAddr, SharedClock};
+use sluice_engine::Liveness;
+use sluice_runtime::{Duplex, GapWatch, PeerAddr, SharedClock};
 use std::future::poll_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::futures::OwnedNotified;
@@ -41,16 +43,25 @@ pub(crate) struct Shared {
     pub(crate) buffers: BufferPool,
     pub(crate) log_gate: LogGate,
     pub(crate) steps: Steps,
+    /// Notices when the process did not run for a while (T7).
+    gaps: Arc<GapWatch>,
     /// One permit per KiB of `Limits::request_bytes_max`.
     request_memory: Arc<Semaphore>,
     pub(crate) dispatch: Arc<dyn Dispatch>,
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, clock: SharedClock, metrics: Metrics, dispatch: Arc<dyn Dispatch>) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        clock: SharedClock,
+        gaps: Arc<GapWatch>,
+        metrics: Metrics,
+        dispatch: Arc<dyn Dispatch>,
+    ) -> Self {
         let permits = (limits.request_bytes_max / PERMIT_BYTES).clamp(1, max_permits());
         Self {
             clock,
+            gaps,
             metrics,
             buffers: BufferPool::new(&limits),
             log_gate: LogGate::new(limits.log_lines_max, limits.log_window),
@@ -76,8 +87,33 @@ fn max_permits() -> usize {
 struct Running {
     measured: Measured,
     stage: BoxFuture<'static, Stage>,
+    /// Dropped when the peer goes away meanwhile (T7).
+    ends_with_peer: bool,
     /// Given back when the stage ends: from then on the engine counts the records.
-    _memory: Option<OwnedSemaphorePermit>,
+    _memory: Lease,
+}
+
+/// Memory of a request: given back by whoever is done with it first, the stage that ends or the last slice of the frame.
+/// A Join or Sync that waits for others has let go of its frame long before it is answered.
+#[derive(Clone, Default)]
+struct Lease(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// A frame that gives its memory back.
+struct LeasedFrame {
+    frame: Bytes,
+    _memory: Lease,
+}
+
+impl AsRef<[u8]> for LeasedFrame {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
 }
 
 /// Permission for the memory of the frame being received.
@@ -111,6 +147,8 @@ pub(crate) struct Connection {
     stalled_since: Option<Instant>,
     /// Whether a whole frame has ever come.
     has_spoken_kafka: bool,
+    /// Clock gaps before this connection.
+    gaps_before: u64,
 }
 
 impl Connection {
@@ -131,6 +169,7 @@ impl Connection {
             last_active: now,
             stalled_since: None,
             has_spoken_kafka: false,
+            gaps_before: shared.gaps.count(),
             shared,
         }
     }
@@ -218,8 +257,17 @@ impl Connection {
             return false;
         };
         let measured = running.measured;
+        // Before the work goes on: it asks whether the client is still there (T7).
+        if running.ends_with_peer && self.stream.poll_peer_gone(cx).is_ready() {
+            self.caller.note_gone();
+        }
         let polled = poll_caught(running.stage.as_mut(), cx);
         let stage = match polled {
+            Ok(Poll::Pending) if running.ends_with_peer && self.caller.is_gone() => {
+                self.running = None;
+                self.end(Close::PeerClosed);
+                return true;
+            }
             Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(stage)) => stage,
             Err(_) => {
@@ -282,23 +330,38 @@ impl Connection {
         if !self.may_start(coming) {
             return false;
         }
+        if self.shared.gaps.count() != self.gaps_before {
+            self.end(Close::ClockGap);
+            return true;
+        }
         self.has_spoken_kafka = true;
-        let frame = self.frames.take(coming, &self.shared.limits);
-        let memory = match std::mem::replace(&mut self.admission, Admission::Idle) {
-            Admission::Granted(permit) => Some(permit),
-            Admission::Idle | Admission::Waiting(_) => None,
-        };
+        let (frame, memory) = self.take_frame(coming);
         let (dispatch, caller) = (&self.shared.dispatch, &self.caller);
         match catch_unwind(AssertUnwindSafe(|| dispatch.start(frame, caller))) {
             Ok(Ok(started)) => {
                 self.shared.metrics.count_request(started.api, started.version);
                 let measured = Measured { api: started.api, started: self.shared.clock.now() };
-                self.running = Some(Running { measured, stage: started.stage, _memory: memory });
+                let (stage, ends_with_peer) = (started.stage, started.ends_with_peer);
+                self.running = Some(Running { measured, stage, ends_with_peer, _memory: memory });
             }
             Ok(Err(refusal)) => self.end(Close::Refused(refusal)),
             Err(_) => self.end(Close::Panicked),
         }
         true
+    }
+
+    /// The next frame, and the memory it was granted.
+    fn take_frame(&mut self, coming: Coming) -> (Bytes, Lease) {
+        let frame = self.frames.take(coming, &self.shared.limits);
+        let Admission::Granted(permit) = std::mem::replace(&mut self.admission, Admission::Idle) else {
+            return (frame, Lease::default());
+        };
+        let memory = Lease(Arc::new(Mutex::new(Some(permit))));
+        // What overlaps is Produce, whose records stay in the cache.
+        if coming.key.is_some_and(|key| self.shared.dispatch.overlaps(key)) {
+            return (frame, memory);
+        }
+        (Bytes::from_owner(LeasedFrame { frame, _memory: memory.clone() }), memory)
     }
 
     /// Requests that overlap wait for room, others for the answers of all before them.

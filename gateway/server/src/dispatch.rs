@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use sluice_engine::{Engine, EngineResult};
+use sluice_engine::{ClientInfo, Engine, EngineResult, Liveness, Origin};
 use sluice_protocol::{ApiKey, DecodeError, HeaderStart, Message, Request, decode_request, encode_response};
+use sluice_runtime::SharedClock;
 
 use crate::handlers::api_versions;
 use crate::limits::Limits;
@@ -23,6 +24,7 @@ pub(crate) struct Service {
     /// The one broker id.
     pub(crate) node_id: i32,
     pub(crate) limits: Limits,
+    pub(crate) clock: SharedClock,
 }
 
 /// A request on its way to its handler.
@@ -39,8 +41,21 @@ impl Call {
     /// Reads the request. Afterwards the frame lives only as long as what was read from it.
     pub(crate) fn decode<R: Request>(&mut self) -> Result<R, DecodeError> {
         let frame = std::mem::take(&mut self.frame);
-        let (_, body) = decode_request::<R>(&frame)?;
-        Ok(body)
+        Ok(decode_request::<R>(&frame)?.1)
+    }
+
+    /// Reads the request, and who asks, as administrators are shown it. The latter is no part of the frame any more.
+    pub(crate) fn decode_with_client<R: Request>(&mut self) -> Result<(ClientInfo, R), DecodeError> {
+        let frame = std::mem::take(&mut self.frame);
+        let (header, body) = decode_request::<R>(&frame)?;
+        let client_id = header.client_id.map_or_else(String::new, String::from);
+        Ok((ClientInfo { client_id, host: self.caller.host.clone() }, body))
+    }
+
+    /// Where the request comes from, as of now: to be asked for when it is begun (T7).
+    pub(crate) fn origin(&self) -> Origin {
+        let connection: Arc<dyn Liveness> = Arc::<Caller>::clone(&self.caller);
+        Origin { connection, read_at: self.service.clock.now(), gaps: self.service.engine.gaps().count() }
     }
 
     /// The answer, in the request's version and with its correlation id.
@@ -85,8 +100,8 @@ pub(crate) struct ApiDispatch {
 }
 
 impl ApiDispatch {
-    pub(crate) fn new(engine: Engine, node_id: i32, limits: Limits) -> Self {
-        Self { service: Arc::new(Service { engine, node_id, limits }) }
+    pub(crate) fn new(engine: Engine, node_id: i32, limits: Limits, clock: SharedClock) -> Self {
+        Self { service: Arc::new(Service { engine, node_id, limits, clock }) }
     }
 
     /// The row and its place, if the feature level of State has reached it (I-12).
@@ -133,7 +148,7 @@ impl Dispatch for ApiDispatch {
                 return Err(Refusal::UnsupportedVersion { api: key.name(), version });
             }
         };
-        Ok(Started { api, version, stage })
+        Ok(Started { api, version, ends_with_peer: row.ends_with_peer, stage })
     }
 }
 

@@ -42,6 +42,31 @@ pub(crate) fn init_producer_id_code(error: &EngineError) -> ErrorCode {
     }
 }
 
+/// The code of `error` in JoinGroup, SyncGroup, Heartbeat and LeaveGroup, and where administrators look at or delete
+/// groups: clients find the coordinator again on COORDINATOR_NOT_AVAILABLE and go on, and give up on most others. Also of
+/// what may have happened: each of these requests is repeated without harm.
+pub(crate) fn group_code(error: &EngineError) -> ErrorCode {
+    match error {
+        // As many groups, or members of all, as there may be.
+        EngineError::LimitReached(_) => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        _ => request_code(error).unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+    }
+}
+
+/// The code of `error` in an OffsetCommit. What may have happened is not told as what did not (I-11).
+pub(crate) fn offset_commit_code(error: &EngineError) -> ErrorCode {
+    match error {
+        EngineError::OutcomeUnknown(_) => ErrorCode::REQUEST_TIMED_OUT,
+        EngineError::LimitReached(_) => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        _ => request_code(error).unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+    }
+}
+
+/// The code of `error` in an OffsetFetch: the one that every client repeats with the same coordinator.
+pub(crate) fn offset_fetch_code(error: &EngineError) -> ErrorCode {
+    request_code(error).unwrap_or(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)
+}
+
 /// The code of `error` in an administrative request.
 pub(crate) fn admin_code(error: &EngineError) -> ErrorCode {
     request_code(error).unwrap_or(ErrorCode::REQUEST_TIMED_OUT)
@@ -65,11 +90,27 @@ fn request_code(error: &EngineError) -> Option<ErrorCode> {
         EngineError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
         EngineError::StaleProducerEpoch => ErrorCode::INVALID_PRODUCER_EPOCH,
         EngineError::TransactionsUnsupported => ErrorCode::UNSUPPORTED_VERSION,
+        EngineError::UnknownMember => ErrorCode::UNKNOWN_MEMBER_ID,
+        EngineError::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        EngineError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
+        EngineError::InconsistentGroupProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        EngineError::InvalidGroupId => ErrorCode::INVALID_GROUP_ID,
+        EngineError::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        EngineError::GroupMaxSizeReached => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        EngineError::FencedInstanceId => ErrorCode::FENCED_INSTANCE_ID,
+        EngineError::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
+        EngineError::InvalidCommitOffsetSize => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        EngineError::GroupIdNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        EngineError::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
+        EngineError::GroupSubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        EngineError::MemberIdRequired(_) => ErrorCode::MEMBER_ID_REQUIRED,
+        EngineError::Unexpected(_) => ErrorCode::UNKNOWN_SERVER_ERROR,
         // Trying again gives the same bytes: a client is to be told, not to loop.
         EngineError::StorageCorrupt(_) => ErrorCode::CORRUPT_MESSAGE,
         EngineError::DidNotHappen(_)
         | EngineError::OutcomeUnknown(_)
         | EngineError::NotFresh(_)
+        | EngineError::NotCoordinatedNow(_)
         | EngineError::StorageUnavailable(_) => return None,
     })
 }
@@ -94,25 +135,30 @@ mod tests {
     }
 
     type Mapping = fn(&EngineError) -> ErrorCode;
-    const APIS: [(&str, Mapping); 6] = [
+    const APIS: [(&str, Mapping); 9] = [
         ("Produce", produce_code),
         ("Fetch", fetch_code),
         ("ListOffsets", list_offsets_code),
         ("Metadata", metadata_code),
         ("InitProducerId", init_producer_id_code),
         ("admin", admin_code),
+        ("groups", group_code),
+        ("OffsetCommit", offset_commit_code),
+        ("OffsetFetch", offset_fetch_code),
     ];
 
-    /// I-15, design section 5: what stands in the way, per API in the order of `APIS`.
+    /// Holds: T5, T6, T7 (the error table of design section 5): what stands in the way, per API in the order of `APIS`
+    /// (I-15).
     #[test]
     fn what_stands_in_the_way_has_a_code_per_api() {
         let table = [
-            (EngineError::DidNotHappen(text()), [19, 56, 56, 5, 14, 7]),
-            (EngineError::NotFresh(text()), [19, 56, 56, 5, 14, 7]),
-            (EngineError::StorageUnavailable(text()), [19, 56, 56, 5, 14, 7]),
-            (EngineError::OutcomeUnknown(text()), [7, 56, 56, 5, 14, 7]),
-            (EngineError::LimitReached(text()), [44, 44, 44, 44, 14, 44]),
-            (EngineError::InvalidRequest(text()), [87, 42, 42, 42, 42, 42]),
+            (EngineError::DidNotHappen(text()), [19, 56, 56, 5, 14, 7, 15, 15, 14]),
+            (EngineError::NotFresh(text()), [19, 56, 56, 5, 14, 7, 15, 15, 14]),
+            (EngineError::NotCoordinatedNow(text()), [19, 56, 56, 5, 14, 7, 15, 15, 14]),
+            (EngineError::StorageUnavailable(text()), [19, 56, 56, 5, 14, 7, 15, 15, 14]),
+            (EngineError::OutcomeUnknown(text()), [7, 56, 56, 5, 14, 7, 15, 7, 14]),
+            (EngineError::LimitReached(text()), [44, 44, 44, 44, 14, 44, 81, 28, 44]),
+            (EngineError::InvalidRequest(text()), [87, 42, 42, 42, 42, 42, 42, 42, 42]),
         ];
         for (error, codes) in table {
             for ((api, code_of), code) in APIS.into_iter().zip(codes) {
@@ -140,6 +186,21 @@ mod tests {
             (EngineError::StaleProducerEpoch, 47),
             (EngineError::TransactionsUnsupported, 35),
             (EngineError::StorageCorrupt(text()), 2),
+            (EngineError::UnknownMember, 25),
+            (EngineError::IllegalGeneration, 22),
+            (EngineError::RebalanceInProgress, 27),
+            (EngineError::InconsistentGroupProtocol, 23),
+            (EngineError::InvalidGroupId, 24),
+            (EngineError::InvalidSessionTimeout, 26),
+            (EngineError::GroupMaxSizeReached, 81),
+            (EngineError::FencedInstanceId, 82),
+            (EngineError::OffsetMetadataTooLarge, 12),
+            (EngineError::InvalidCommitOffsetSize, 28),
+            (EngineError::GroupIdNotFound, 69),
+            (EngineError::NonEmptyGroup, 68),
+            (EngineError::GroupSubscribedToTopic, 86),
+            (EngineError::MemberIdRequired("m".into()), 79),
+            (EngineError::Unexpected(text()), -1),
             (batch(BatchError::TooLarge("".into())), 10),
             (batch(BatchError::Corrupt("".into())), 2),
             (batch(BatchError::InvalidRecord("".into())), 87),

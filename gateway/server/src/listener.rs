@@ -29,7 +29,7 @@ pub(crate) async fn serve_listener(
             accepted = accept(&mut *listener, &shared, &permits) => {
                 // A pattern in the branch would switch it off after a failure, and nothing would be accepted any more.
                 let Some((accepted, permit)) = accepted else { continue };
-                let caller = Arc::new(Caller::new(Arc::clone(&advertised)));
+                let caller = Arc::new(Caller::new(Arc::clone(&advertised), &accepted.peer));
                 connections.spawn(serve(accepted, Arc::clone(&shared), caller, permit));
             }
         }

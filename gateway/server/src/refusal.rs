@@ -45,6 +45,8 @@ pub(crate) enum Close {
     Idle,
     /// Nothing of an answer was taken for too long.
     SlowReader,
+    /// The gateway did not run for a while: what was asked before that is not what the client wants now (T7).
+    ClockGap,
     /// A length that no frame has; what the bytes look like instead.
     BadFrame(FrameError, Option<&'static str>),
     /// A request was refused.
@@ -57,12 +59,13 @@ pub(crate) enum Close {
 
 impl Close {
     /// Every label, so that each is in the metrics from the start.
-    pub(crate) const LABELS: [&'static str; 14] = [
+    pub(crate) const LABELS: [&'static str; 15] = [
         "peer_closed",
         "truncated",
         "stopped",
         "idle",
         "slow_reader",
+        "clock_gap",
         "bad_frame",
         "unknown_api",
         "unsupported_version",
@@ -82,6 +85,7 @@ impl Close {
             Self::Stopped => "stopped",
             Self::Idle => "idle",
             Self::SlowReader => "slow_reader",
+            Self::ClockGap => "clock_gap",
             Self::BadFrame(..) => "bad_frame",
             Self::Refused(Refusal::UnknownApi(_)) => "unknown_api",
             Self::Refused(Refusal::UnsupportedVersion { .. }) => "unsupported_version",
@@ -114,6 +118,7 @@ impl fmt::Display for Close {
             Self::Stopped => f.write_str("the gateway is stopping"),
             Self::Idle => f.write_str("nothing was asked for too long"),
             Self::SlowReader => f.write_str("the peer does not read its answers"),
+            Self::ClockGap => f.write_str("the gateway did not run for a while"),
             Self::BadFrame(error, Some(guess)) => write!(f, "{error}: {guess}"),
             Self::BadFrame(error, None) => write!(f, "{error}"),
             Self::Refused(refusal) => write!(f, "{refusal}"),

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use sluice_engine::Liveness;
 use sluice_protocol::{DecodeError, EncodeError, Rope};
+use sluice_runtime::PeerAddr;
 
 use crate::advertised::Advertised;
 use crate::refusal::Refusal;
@@ -47,6 +49,8 @@ pub(crate) struct Started {
     pub(crate) api: usize,
     /// Its version.
     pub(crate) version: i16,
+    /// It is dropped when its client is gone before it is answered (T7).
+    pub(crate) ends_with_peer: bool,
     /// The work.
     pub(crate) stage: BoxFuture<'static, Stage>,
 }
@@ -68,13 +72,26 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
 pub(crate) struct Caller {
     /// The address of the listener, as clients are to use it.
     pub(crate) advertised: Arc<Advertised>,
+    /// The peer's address as Kafka shows it to administrators: "/127.0.0.1".
+    pub(crate) host: String,
     /// Whether a barrier was passed for this connection (T5).
     has_barrier: AtomicBool,
+    /// Whether the peer is known to be gone (T7).
+    is_gone: AtomicBool,
 }
 
 impl Caller {
-    pub(crate) fn new(advertised: Arc<Advertised>) -> Self {
-        Self { advertised, has_barrier: AtomicBool::new(false) }
+    pub(crate) fn new(advertised: Arc<Advertised>, peer: &PeerAddr) -> Self {
+        let host = match peer {
+            PeerAddr::Tcp(addr) => format!("/{}", addr.ip().to_canonical()),
+            PeerAddr::Memory(_) => "/127.0.0.1".to_owned(),
+        };
+        Self { advertised, host, has_barrier: AtomicBool::new(false), is_gone: AtomicBool::new(false) }
+    }
+
+    /// Notes that the peer closed its end or reset the connection.
+    pub(crate) fn note_gone(&self) {
+        self.is_gone.store(true, Ordering::Release);
     }
 
     /// Whether the first barrier of this connection was passed (T5).
@@ -85,6 +102,12 @@ impl Caller {
     /// Notes that it was.
     pub(crate) fn note_barrier(&self) {
         self.has_barrier.store(true, Ordering::Release);
+    }
+}
+
+impl Liveness for Caller {
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
     }
 }
 

@@ -84,8 +84,8 @@ impl Server {
         engine.metrics().register(&mut registry);
         let metrics = Metrics::new(&mut registry, &table::counted());
         let limits = config.limits.clone();
-        let dispatch = Arc::new(ApiDispatch::new(engine.clone(), config.node_id, limits.clone()));
-        let shared = Arc::new(Shared::new(limits.clone(), clock, metrics, dispatch));
+        let dispatch = Arc::new(ApiDispatch::new(engine.clone(), config.node_id, limits.clone(), Arc::clone(&clock)));
+        let shared = Arc::new(Shared::new(limits.clone(), clock, Arc::clone(engine.gaps()), metrics, dispatch));
         let permits = Arc::new(Semaphore::new(limits.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
 
         let http_addr = listeners.http.as_ref().and_then(|listener| listener.local_addr());

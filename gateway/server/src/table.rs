@@ -59,6 +59,9 @@ pub(crate) struct Row {
     pub(crate) memory_factor: usize,
     /// Whether requests of one connection overlap.
     pub(crate) overlaps: bool,
+    /// Whether a request is dropped when its client is gone before it is answered: coordination requests, which a client
+    /// that is gone repeats elsewhere (T7).
+    pub(crate) ends_with_peer: bool,
     pub(crate) start: Handler,
 }
 
@@ -89,12 +92,13 @@ const fn row(key: ApiKey, accepted: Versions, start: Handler) -> Row {
         auth: AuthStage::Authenticated,
         memory_factor: MEMORY_FACTOR_MAX,
         overlaps: false,
+        ends_with_peer: false,
         start,
     }
 }
 
 /// Every API that is served; the busiest first, because the table is searched from the start.
-pub(crate) static TABLE: [Row; 8] = [
+pub(crate) static TABLE: [Row; 19] = [
     Row {
         // From 0, whatever is served: librdkafka derives message format features from it (KAFKA-18659).
         advertised: versions(0, 13),
@@ -104,12 +108,29 @@ pub(crate) static TABLE: [Row; 8] = [
         ..row(ApiKey::Produce, versions(3, 13), handlers::produce::start)
     },
     row(ApiKey::Fetch, versions(4, 18), handlers::fetch::start),
+    Row { ends_with_peer: true, ..row(ApiKey::Heartbeat, versions(0, 4), handlers::heartbeat::start) },
+    Row {
+        // As Kafka 4.3; older ones are served all the same.
+        advertised: versions(2, 10),
+        ends_with_peer: true,
+        ..row(ApiKey::OffsetCommit, versions(0, 10), handlers::offset_commit::start)
+    },
     row(ApiKey::Metadata, versions(0, 13), handlers::metadata::start),
     row(ApiKey::ListOffsets, versions(1, 11), handlers::list_offsets::start),
     Row { auth: AuthStage::Always, ..row(ApiKey::ApiVersions, versions(0, 4), handlers::api_versions::start) },
     row(ApiKey::FindCoordinator, versions(0, 6), handlers::find_coordinator::start),
+    Row { ends_with_peer: true, ..row(ApiKey::JoinGroup, versions(0, 9), handlers::join_group::start) },
+    Row { ends_with_peer: true, ..row(ApiKey::SyncGroup, versions(0, 5), handlers::sync_group::start) },
+    // Done even if its client is gone: the one exception of T7.
+    row(ApiKey::LeaveGroup, versions(0, 5), handlers::leave_group::start),
+    Row { advertised: versions(1, 10), ..row(ApiKey::OffsetFetch, versions(0, 10), handlers::offset_fetch::start) },
     row(ApiKey::InitProducerId, versions(0, 5), handlers::init_producer_id::start),
     row(ApiKey::CreateTopics, versions(2, 7), handlers::create_topics::start),
+    Row { advertised: versions(1, 6), ..row(ApiKey::DeleteTopics, versions(0, 6), handlers::delete_topics::start) },
+    row(ApiKey::DescribeGroups, versions(0, 6), handlers::describe_groups::start),
+    row(ApiKey::ListGroups, versions(0, 5), handlers::list_groups::start),
+    row(ApiKey::DeleteGroups, versions(0, 2), handlers::delete_groups::start),
+    row(ApiKey::OffsetDelete, versions(0, 0), handlers::offset_delete::start),
 ];
 
 /// The row of a key, with its place in the table.
@@ -176,8 +197,10 @@ mod tests {
 
     use sluice_protocol::Request;
     use sluice_protocol::messages::{
-        ApiVersionsRequest, CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-        ListOffsetsRequest, MetadataRequest, ProduceRequest,
+        ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
+        FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
+        LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+        OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
     };
 
     use super::*;
@@ -200,7 +223,18 @@ mod tests {
         assert_codec_has_versions_of::<CreateTopicsRequest>();
         assert_codec_has_versions_of::<InitProducerIdRequest>();
         assert_codec_has_versions_of::<FindCoordinatorRequest>();
-        assert_eq!(TABLE.len(), 8, "a new API is to be added above");
+        assert_codec_has_versions_of::<HeartbeatRequest>();
+        assert_codec_has_versions_of::<OffsetCommitRequest>();
+        assert_codec_has_versions_of::<OffsetFetchRequest>();
+        assert_codec_has_versions_of::<JoinGroupRequest>();
+        assert_codec_has_versions_of::<SyncGroupRequest>();
+        assert_codec_has_versions_of::<LeaveGroupRequest>();
+        assert_codec_has_versions_of::<DescribeGroupsRequest>();
+        assert_codec_has_versions_of::<ListGroupsRequest>();
+        assert_codec_has_versions_of::<DeleteGroupsRequest>();
+        assert_codec_has_versions_of::<OffsetDeleteRequest>();
+        assert_codec_has_versions_of::<DeleteTopicsRequest>();
+        assert_eq!(TABLE.len(), 19, "a new API is to be added above");
     }
 
     #[test]

@@ -86,6 +86,7 @@ pub async fn start_gateway(stores: &Stores, config: GatewayConfig, listeners: Li
     let parts = EngineParts {
         objects: stores.objects.clone(),
         log: stores.log.clone(),
+        offsets_view: stores.offsets.clone(),
         cache: MokaBlockCache::new(config.limits.cache_bytes_max),
         limits: config.limits,
         settings: Settings { name: advertised.to_string(), ..config.settings },

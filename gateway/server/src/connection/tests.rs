@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
 use sluice_protocol::Rope;
-use sluice_runtime::{PeerAddr, SystemClock};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use sluice_runtime::{GapWatch, MemoryStream, PeerAddr, SharedClock, SystemClock, memory_pipe};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -24,6 +24,8 @@ use crate::request::{Caller, Dispatch, Outcome, Stage, Started};
 /// Requests of this key overlap.
 const OVERLAPPING: i16 = 0;
 const ALONE: i16 = 1;
+/// Runs alone, and is dropped when its client is gone.
+const ENDS_WITH_PEER: i16 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -137,7 +139,7 @@ impl Dispatch for Scripted {
             sleep(Duration::from_millis(script.first_ms.into())).await;
             assert_ne!(script.kind, Kind::PanicInStage, "scripted");
             note(Event::FirstStageEnded(id));
-            if script.key == ALONE || script.kind == Kind::AnswerAtOnce {
+            if script.key != OVERLAPPING || script.kind == Kind::AnswerAtOnce {
                 note(Event::Settled(id));
                 return Stage::Settled(script.outcome());
             }
@@ -153,27 +155,38 @@ impl Dispatch for Scripted {
                 script.outcome()
             }))
         });
-        Ok(Started { api: 0, version: 0, stage })
+        Ok(Started { api: 0, version: 0, ends_with_peer: script.key == ENDS_WITH_PEER, stage })
     }
 }
 
 struct Fixture {
-    client: DuplexStream,
+    client: MemoryStream,
     shared: Arc<Shared>,
     events: Arc<Mutex<Vec<Event>>>,
     task: JoinHandle<Close>,
     registry: Registry,
 }
 
+/// As the engine does.
+async fn look_for_gaps(gaps: Arc<GapWatch>) {
+    loop {
+        gaps.count();
+        sleep(sluice_runtime::BEAT).await;
+    }
+}
+
 fn fixture(limits: Limits, pipe_bytes: usize) -> Fixture {
-    let (client, served) = tokio::io::duplex(pipe_bytes);
+    let (client, served) = memory_pipe(pipe_bytes);
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry, &[Counted { name: "Scripted", version_min: 0, version_max: 0 }]);
     let dispatch = Scripted::default();
     let events = Arc::clone(&dispatch.events);
-    let shared = Arc::new(Shared::new(limits, Arc::new(SystemClock), metrics, Arc::new(dispatch)));
+    let clock: SharedClock = Arc::new(SystemClock);
+    let gaps = Arc::new(GapWatch::new(Arc::clone(&clock)));
+    tokio::spawn(look_for_gaps(Arc::clone(&gaps)));
+    let shared = Arc::new(Shared::new(limits, clock, gaps, metrics, Arc::new(dispatch)));
     let address = HostPort { host: "localhost".to_owned(), port: 1 };
-    let caller = Arc::new(Caller::new(Arc::new(Advertised::new(&address))));
+    let caller = Arc::new(Caller::new(Arc::new(Advertised::new(&address)), &PeerAddr::Memory(1)));
     let connection = Connection::new(Box::new(served), Arc::clone(&shared), caller);
     let task = tokio::spawn(async move { connection.run(&PeerAddr::Memory(1)).await });
     Fixture { client, shared, events, task, registry }
@@ -523,16 +536,69 @@ async fn large_frames_wait_for_memory_and_small_ones_do_not() {
     assert_eq!(fixture.shared.request_memory.available_permits(), 8, "the memory was not given back");
 }
 
+/// I-14: a request that has let go of its frame holds no memory while it waits (Join, Sync); the records of one that
+/// overlaps are counted by the engine, but not before its first stage has ended.
+#[tokio::test(start_paused = true)]
+async fn memory_is_given_back_with_the_frame_or_with_the_stage() {
+    let limits = Limits { frame_bytes_free: 100, request_bytes_max: 8 << 10, ..Limits::default() };
+    for (key, held) in [(ALONE, 0), (OVERLAPPING, 6)] {
+        let mut fixture = fixture(limits.clone(), 1 << 16);
+        let script = Script { first_ms: 5_000, second_ms: 5_000, ..Script::new(key, 2) };
+        let mut large = BytesMut::from(&script.frame()[..]);
+        large.resize(4 + 6000, 0);
+        large[..4].copy_from_slice(&6000_i32.to_be_bytes());
+        // In two parts: what comes whole in the first read needed no more than the pooled buffer.
+        for part in [&large[..1000], &large[1000..]] {
+            fixture.client.write_all(part).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        let memory = &fixture.shared.request_memory;
+        assert_eq!(fixture.events.lock().unwrap().len(), 1, "it is in its first stage");
+        assert_eq!(memory.available_permits(), 8 - held);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(memory.available_permits(), 8);
+        assert_eq!(fixture.read_answer().await, 2);
+    }
+}
+
 /// Idle memory: a connection that waits holds no buffer, and its task stays small.
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_small() {
     let fixture = fixture(Limits::default(), 1 << 16);
     let address = HostPort { host: "localhost".to_owned(), port: 1 };
-    let caller = Arc::new(Caller::new(Arc::new(Advertised::new(&address))));
-    let (_client, served) = tokio::io::duplex(16);
+    let caller = Arc::new(Caller::new(Arc::new(Advertised::new(&address)), &PeerAddr::Memory(1)));
+    let (_client, served) = memory_pipe(16);
     let connection = Connection::new(Box::new(served), Arc::clone(&fixture.shared), caller);
     let size = size_of_val(&connection);
     assert!(size < 1024, "{size} bytes");
     let running = connection.run(&PeerAddr::Memory(2));
     assert!(size_of_val(&running) < 8 << 10, "{} bytes", size_of_val(&running));
+}
+
+// Holds: T7 (half-closed: the request is dropped, and what it was doing with it)
+#[tokio::test(start_paused = true)]
+async fn a_request_that_ends_with_its_peer_is_dropped_when_the_peer_is_gone() {
+    for (key, is_answered) in [(ENDS_WITH_PEER, false), (ALONE, true)] {
+        let mut fixture = fixture(Limits::default(), 1 << 16);
+        let script = Script { first_ms: 5_000, ..Script::new(key, 1) };
+        fixture.client.write_all(&script.frame()).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let began = tokio::time::Instant::now();
+        fixture.client.shutdown().await.unwrap();
+        assert_eq!(fixture.read_to_end().await.len(), usize::from(is_answered));
+        assert_eq!(began.elapsed() >= Duration::from_secs(4), is_answered, "key {key}");
+    }
+}
+
+// Holds: T7 (after a clock gap older connections are closed, their unread bytes unprocessed)
+#[tokio::test(start_paused = true)]
+async fn a_connection_older_than_a_clock_gap_is_closed_and_its_requests_are_not_begun() {
+    let mut fixture = fixture(Limits::default(), 1 << 16);
+    fixture.client.write_all(&Script::new(ALONE, 1).frame()).await.unwrap();
+    assert_eq!(fixture.read_answer().await, 1);
+    fixture.client.write_all(&Script::new(ALONE, 2).frame()).await.unwrap();
+    // The process stands still with the request unread, then everything runs at once.
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(fixture.read_to_end().await, Vec::<i32>::new());
+    assert!(matches!(fixture.task.await.unwrap(), Close::ClockGap));
 }

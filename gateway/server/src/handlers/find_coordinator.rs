@@ -1,9 +1,10 @@
 //! FindCoordinator (key 10), versions 0–6.
 //!
-//! Behaviour: there are no groups, transactions or share groups yet, so that no key has a coordinator; clients ask again
-//! after a while. It is here because librdkafka derives features from its presence. State is not asked.
+//! Behaviour: every gateway coordinates every group, so the answer is this gateway at the address its listener advertises,
+//! whatever the key (I-06); State is not asked. Transactions and share groups are not served yet: their keys have no
+//! coordinator, and clients ask again after a while.
 //! Version notes: 1 key types; 4 several keys at once (KIP-699); 6 share groups (KIP-932).
-//! Errors, per key: 15; 42 a key type that the version does not have.
+//! Errors, per key: 15 a key type that is not served yet (transactions, share groups); 42 one that the version does not have.
 
 use futures_util::future::{BoxFuture, ready};
 use sluice_protocol::messages::find_coordinator::Coordinator;
@@ -23,36 +24,46 @@ pub(crate) fn start(call: Call) -> Result<BoxFuture<'static, Stage>, DecodeError
 }
 
 fn handle(call: &Call, request: FindCoordinatorRequest) -> Outcome {
-    let (error_code, reason) = verdict(request.key_type, call.version);
-    let error_message = Some(KString::from_static(reason));
-    let nobody = (-1, KString::new(), -1);
-    let (node_id, host, port) = nobody;
     if call.version < KEYS_SINCE {
+        let Coordinator { node_id, host, port, error_code, error_message, .. } = find(call, request.key_type, request.key);
         return call.answer(&FindCoordinatorResponse {
             error_code,
-            error_message,
+            // As Kafka, which tells the name of its code 0 here, and nothing from version 4 on.
+            error_message: if error_code.is_none() { Some(KString::from_static("NONE")) } else { error_message },
             node_id,
             host,
             port,
             ..FindCoordinatorResponse::default()
         });
     }
-    let tell = |key: KString| Coordinator {
-        key,
-        node_id,
-        host: host.clone(),
-        port,
-        error_code,
-        error_message: error_message.clone(),
-    };
-    let coordinators = request.coordinator_keys.into_iter().map(tell).collect();
+    let coordinators = request.coordinator_keys.into_iter().map(|key| find(call, request.key_type, key)).collect();
     call.answer(&FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() })
 }
 
-fn verdict(key_type: i8, version: i16) -> (ErrorCode, &'static str) {
+/// The coordinator of one key.
+fn find(call: &Call, key_type: i8, key: KString) -> Coordinator {
+    match verdict(key_type, call.version) {
+        Ok(()) => {
+            let (host, port) = call.caller.advertised.get();
+            let (node_id, error_code, error_message) = (call.service.node_id, ErrorCode::NONE, Some(KString::new()));
+            Coordinator { key, node_id, host, port, error_code, error_message }
+        }
+        Err((error_code, reason)) => Coordinator {
+            key,
+            node_id: -1,
+            host: KString::new(),
+            port: -1,
+            error_code,
+            error_message: Some(KString::from_static(reason)),
+        },
+    }
+}
+
+fn verdict(key_type: i8, version: i16) -> Result<(), (ErrorCode, &'static str)> {
     match key_type {
-        0 | 1 => (ErrorCode::COORDINATOR_NOT_AVAILABLE, "groups and transactions are not served yet"),
-        2 if version >= SHARE_SINCE => (ErrorCode::COORDINATOR_NOT_AVAILABLE, "share groups are not served yet"),
-        _ => (ErrorCode::INVALID_REQUEST, "there is no such key type in this version"),
+        0 => Ok(()),
+        1 => Err((ErrorCode::COORDINATOR_NOT_AVAILABLE, "transactions are not served yet")),
+        2 if version >= SHARE_SINCE => Err((ErrorCode::COORDINATOR_NOT_AVAILABLE, "share groups are not served yet")),
+        _ => Err((ErrorCode::INVALID_REQUEST, "there is no such key type in this version")),
     }
 }

@@ -5,12 +5,23 @@
 
 pub(crate) mod api_versions;
 pub(crate) mod create_topics;
+pub(crate) mod delete_groups;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_groups;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+pub(crate) mod heartbeat;
 pub(crate) mod init_producer_id;
+pub(crate) mod join_group;
+pub(crate) mod leave_group;
+pub(crate) mod list_groups;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
+pub(crate) mod offset_commit;
+pub(crate) mod offset_delete;
+pub(crate) mod offset_fetch;
 pub(crate) mod produce;
+pub(crate) mod sync_group;
 
 use std::time::Duration;
 
@@ -49,4 +60,14 @@ fn leader_epoch_from(epoch: i32) -> Option<i32> {
 /// How requests of this version name a topic.
 fn topic_ref(by_id: bool, name: &KString, id: Uuid) -> TopicRef {
     if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.as_str().to_owned()) }
+}
+
+/// A nullable string as the engine takes it.
+fn optional_string(text: Option<KString>) -> Option<String> {
+    text.map(String::from)
+}
+
+/// A nullable string as the wire takes it.
+fn tell_optional(text: Option<&str>) -> Option<KString> {
+    text.map(KString::from)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_embedded::{MemoryLog, MemoryObjectStore};
+use sluice_embedded::{MemoryLog, MemoryObjectStore, MemoryOffsetsView};
 use sluice_engine::{BlockCache, Defects, Engine, EngineParts, LruBlockCache, Settings};
 use sluice_protocol::messages::create_topics::CreatableTopic;
 use sluice_protocol::messages::fetch::{FetchPartition, FetchTopic, PartitionData};
@@ -13,12 +13,12 @@ use sluice_protocol::messages::produce::{PartitionProduceData, PartitionProduceR
 use sluice_protocol::messages::{CreateTopicsRequest, FetchRequest, MetadataRequest, MetadataResponse, ProduceRequest};
 use sluice_protocol::{KString, Request, Uuid, decode_response, encode_request};
 use sluice_records::{BatchBuilder, BatchHeader, records};
-use sluice_runtime::{Connector, SeededEntropy, SharedClock, TokioClock, memory_listener};
+use sluice_runtime::{Connector, MemoryStream, SeededEntropy, SharedClock, TokioClock, memory_listener};
 use sluice_server::{HostPort, KafkaListener, Limits, Listeners, Server, ServerConfig, ServerHandle};
 use sluice_store::{
     FaultControl, Faults, FaultyLog, FaultyObjectStore, Incarnation, MetadataLog, ObjectStore, OperationFaults,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// One store that several gateways share.
@@ -58,6 +58,7 @@ impl Cluster {
         let parts = EngineParts {
             objects: Arc::new(FaultyObjectStore::new(objects, faults.clone())),
             log: Arc::new(FaultyLog::new(log, faults.clone())),
+            offsets_view: MemoryOffsetsView::new(),
             cache,
             limits,
             settings,
@@ -118,12 +119,12 @@ pub(crate) async fn http_get(http: &Connector, path: &str) -> (u16, String) {
 
 /// A Kafka client without any convenience.
 pub(crate) struct Client {
-    pub(crate) stream: DuplexStream,
+    pub(crate) stream: MemoryStream,
     last_id: i32,
 }
 
 impl Client {
-    pub(crate) fn new(stream: DuplexStream) -> Self {
+    pub(crate) fn new(stream: MemoryStream) -> Self {
         Self { stream, last_id: 100 }
     }
 

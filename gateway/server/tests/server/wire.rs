@@ -9,8 +9,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{Cluster, Gateway, batch, gateway, limited, produce_request};
 
 /// What is served, written down once more: the test must not read the table it tests.
-const SERVED: [(i16, i16, i16); 8] =
-    [(0, 0, 13), (1, 4, 18), (2, 1, 11), (3, 0, 13), (10, 0, 6), (18, 0, 4), (19, 2, 7), (22, 0, 5)];
+const SERVED: [(i16, i16, i16); 19] = [
+    (0, 0, 13),
+    (1, 4, 18),
+    (2, 1, 11),
+    (3, 0, 13),
+    (8, 0, 10),
+    (9, 0, 10),
+    (10, 0, 6),
+    (11, 0, 9),
+    (12, 0, 4),
+    (13, 0, 5),
+    (14, 0, 5),
+    (15, 0, 6),
+    (16, 0, 5),
+    (18, 0, 4),
+    (19, 2, 7),
+    (20, 0, 6),
+    (22, 0, 5),
+    (42, 0, 2),
+    (47, 0, 0),
+];
 
 fn header(key: i16, version: i16, id: i32) -> Vec<u8> {
     [&key.to_be_bytes()[..], &version.to_be_bytes(), &id.to_be_bytes(), &(-1_i16).to_be_bytes()].concat()
@@ -30,7 +49,8 @@ async fn what_is_outside_the_table_closes_the_connection() {
     let (mut unknown, mut unsupported, mut unreadable) = (0, 0, 0);
     for key in -2..=100 {
         for version in [-1_i16, 0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 18, 19, 127, i16::MAX, i16::MIN] {
-            if key == 18 {
+            // ApiVersions is answered in any version, and before version 3 a ListGroups has no body that could be missing.
+            if key == 18 || (key == 16 && (0..3).contains(&version)) {
                 continue;
             }
             let mut client = gateway.client().await;
@@ -94,7 +114,7 @@ async fn bytes_after_a_request_close_the_connection() {
 #[test]
 fn garbage_never_hangs_or_panics() {
     let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
-    let strategy = (0..25_i16, 0..19_i16, prop::collection::vec(any::<u8>(), 0..300));
+    let strategy = (0..48_i16, 0..19_i16, prop::collection::vec(any::<u8>(), 0..300));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let gateway = runtime.block_on(gateway());
     proptest!(config, |((key, version, body) in strategy)| {

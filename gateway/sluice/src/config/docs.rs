@@ -44,7 +44,8 @@ These are given on the command line only, `--config` also by the environment:
 | the bucket | `s3:ListBucket` | also what `sluice check` and the start ask for |
 | its objects under the prefix | `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject` | |
 | the table `<tables>-metadata` | `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem`, `dynamodb:Query` | |
-| both, for `--create` only | `s3:CreateBucket`, `dynamodb:CreateTable`, `dynamodb:DescribeTable` | |
+| the table `<tables>-offsets` | `dynamodb:PutItem` | written only; who reads it needs `dynamodb:Query` |
+| bucket and tables, for `--create` only | `s3:CreateBucket`, `dynamodb:CreateTable`, `dynamodb:DescribeTable` | |
 
 ## A file
 

@@ -31,6 +31,16 @@ const NUM_PARTITIONS_MAX: u32 = 10_000;
 const MESSAGE_BYTES: std::ops::RangeInclusive<u64> = 1_024..=64 << 20;
 /// Least `cache-bytes`: one block.
 const CACHE_BYTES_MIN: u64 = 1 << 20;
+/// Bounds of both session timeouts: what Kafka's 32 bits hold.
+const SESSION_TIMEOUT_MS: std::ops::RangeInclusive<i32> = 1..=i32::MAX;
+/// Longest `group-initial-rebalance-delay-ms`: twice the rebalance timeout that consumers have by default.
+const INITIAL_REBALANCE_DELAY_MS_MAX: u32 = 600_000;
+/// Largest `group-max-size`: Kafka's.
+const GROUP_SIZE_MAX: u32 = i32::MAX.unsigned_abs();
+/// Largest `offset-metadata-max-bytes`: the longest string of the versions before compact ones.
+const OFFSET_METADATA_MAX: usize = i16::MAX.unsigned_abs() as usize;
+/// Bounds of `offsets-retention-check-interval-ms`: looking at every offset costs time, and a day is long enough.
+const RETENTION_CHECK_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 /// Longest `linger-ms`: a third of the 30 s in which a client gives a request up.
 const LINGER_MS_MAX: u64 = 10_000;
 /// Longest `drain-delay-ms`: leaves more than half of the 25 s of a graceful stop to the work itself.
@@ -207,7 +217,6 @@ fn gateway_config(layer: &Layer) -> anyhow::Result<GatewayConfig> {
     // TOML's integers end at i64::MAX.
     let cache_bytes_max = within("cache-bytes", layer.cache_bytes, CACHE_BYTES_MIN..=i64::MAX.unsigned_abs())?;
     let drain_delay_ms = within("drain-delay-ms", layer.drain_delay_ms, 0..=DRAIN_DELAY_MS_MAX)?;
-    let auto_create_topics = required("auto-create-topics", layer.auto_create_topics)?;
     Ok(GatewayConfig {
         node_id,
         advertise: layer.advertise.clone(),
@@ -218,7 +227,41 @@ fn gateway_config(layer: &Layer) -> anyhow::Result<GatewayConfig> {
             cache_bytes_max,
             ..Limits::default()
         },
-        settings: Settings { auto_create_topics, default_partitions, ..Settings::default() },
+        settings: Settings {
+            auto_create_topics: required("auto-create-topics", layer.auto_create_topics)?,
+            default_partitions,
+            ..group_settings(layer)?
+        },
+    })
+}
+
+/// The settings of groups and committed offsets, the others at their defaults.
+fn group_settings(layer: &Layer) -> anyhow::Result<Settings> {
+    let min_ms = within("group-min-session-timeout-ms", layer.group_min_session_timeout_ms, SESSION_TIMEOUT_MS)?;
+    let max_ms = within("group-max-session-timeout-ms", layer.group_max_session_timeout_ms, SESSION_TIMEOUT_MS)?;
+    ensure!(
+        min_ms <= max_ms,
+        "group-min-session-timeout-ms is {min_ms}: not above group-max-session-timeout-ms, which is {max_ms}"
+    );
+    let delay_ms = layer.group_initial_rebalance_delay_ms;
+    let check_ms = layer.offsets_retention_check_interval_ms;
+    Ok(Settings {
+        group_min_session_timeout_ms: min_ms,
+        group_max_session_timeout_ms: max_ms,
+        group_initial_rebalance_delay_ms: within(
+            "group-initial-rebalance-delay-ms",
+            delay_ms,
+            0..=INITIAL_REBALANCE_DELAY_MS_MAX,
+        )?,
+        group_max_size: within("group-max-size", layer.group_max_size, 1..=GROUP_SIZE_MAX)?,
+        offset_metadata_max_bytes: within(
+            "offset-metadata-max-bytes",
+            layer.offset_metadata_max_bytes,
+            0..=OFFSET_METADATA_MAX,
+        )?,
+        offsets_retention_minutes: within("offsets-retention-minutes", layer.offsets_retention_minutes, 1..=u32::MAX)?,
+        offsets_retention_check_interval_ms: within("offsets-retention-check-interval-ms", check_ms, RETENTION_CHECK_MS)?,
+        ..Settings::default()
     })
 }
 
@@ -332,12 +375,29 @@ mod tests {
         assert_eq!(resolved.config.store, StoreConfig::Disk { dir: "./data".into(), create: true });
         assert_eq!(resolved.config.http, Some("127.0.0.1:9080".parse().unwrap()));
         assert_eq!(resolved.config.gateway.limits, Limits::default(), "the table and design section 14 say the same");
-        let Settings { auto_create_topics, default_partitions, .. } = Settings::default();
-        let settings = &resolved.config.gateway.settings;
-        assert_eq!(
-            (settings.auto_create_topics, settings.default_partitions),
-            (auto_create_topics, default_partitions)
-        );
+        assert_eq!(resolved.config.gateway.settings, Settings::default(), "the table and the engine say the same");
+    }
+
+    #[test]
+    fn the_settings_of_groups_reach_the_engine_under_kafkas_names() {
+        let file = "group-min-session-timeout-ms = 1\ngroup-max-session-timeout-ms = 2\n\
+            group-initial-rebalance-delay-ms = 3\ngroup-max-size = 4\noffset-metadata-max-bytes = 5\n\
+            offsets-retention-minutes = 6\noffsets-retention-check-interval-ms = 7000";
+        let expected = Settings {
+            group_min_session_timeout_ms: 1,
+            group_max_session_timeout_ms: 2,
+            group_initial_rebalance_delay_ms: 3,
+            group_max_size: 4,
+            offset_metadata_max_bytes: 5,
+            offsets_retention_minutes: 6,
+            offsets_retention_check_interval_ms: 7_000,
+            ..Settings::default()
+        };
+        assert_eq!(resolve("", &[], file).unwrap().config.gateway.settings, expected);
+        for key in file.lines().filter_map(|line| line.split(" = ").next()) {
+            let setting = SETTINGS.iter().find(|setting| setting.key == key.trim()).unwrap();
+            assert!(setting.about.contains(&format!("Kafka's `{}`", key.trim().replace('-', "."))), "{key}");
+        }
     }
 
     #[test]
@@ -375,6 +435,13 @@ mod tests {
             ("advertise = \"host:0\"", "advertise is host:0"),
             ("num-partitions = 0", "num-partitions is 0"),
             ("message-max-bytes = 10", "message-max-bytes is 10"),
+            ("group-min-session-timeout-ms = 0", "group-min-session-timeout-ms is 0"),
+            ("group-max-session-timeout-ms = 5999", "group-min-session-timeout-ms is 6000"),
+            ("group-initial-rebalance-delay-ms = 600001", "group-initial-rebalance-delay-ms is 600001"),
+            ("group-max-size = 0", "group-max-size is 0"),
+            ("offset-metadata-max-bytes = 32768", "offset-metadata-max-bytes is 32768"),
+            ("offsets-retention-minutes = 0", "offsets-retention-minutes is 0"),
+            ("offsets-retention-check-interval-ms = 10", "offsets-retention-check-interval-ms is 10"),
             ("linger-ms = 60000", "linger-ms is 60000"),
             ("cache-bytes = 1", "cache-bytes is 1"),
             ("drain-delay-ms = 11000", "drain-delay-ms is 11000"),

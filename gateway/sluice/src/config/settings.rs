@@ -131,7 +131,7 @@ settings! {
     prefix: String = "prefix", "SLUICE_PREFIX", "TEXT", Some(""),
         "Put before the key of every S3 object, so that a bucket can be shared: segments of letters, digits, `.`, `_`, `-`, separated by `/`.";
     tables: String = "tables", "SLUICE_TABLES", "TEXT", Some("sluice"),
-        "First part of the names of the DynamoDB tables: `<tables>-metadata`.";
+        "First part of the names of the DynamoDB tables: `<tables>-metadata` and `<tables>-offsets`.";
     aws_endpoint: String = "aws-endpoint", "SLUICE_AWS_ENDPOINT", "URL", None,
         "Endpoint of both S3 and DynamoDB, for emulators and private endpoints. Without it the SDK's own rules hold (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_DYNAMODB`, profile, region).";
     aws_region: String = "aws-region", "SLUICE_AWS_REGION", "NAME", None,
@@ -144,6 +144,20 @@ settings! {
         "Kafka's `num.partitions`: partitions of a topic that is created without a number, 1 to 10000.";
     message_max_bytes: u64 = "message-max-bytes", "SLUICE_MESSAGE_MAX_BYTES", "BYTES", Some("1048588"),
         "Kafka's `message.max.bytes`: largest record batch accepted, 1024 to 67108864.";
+    group_min_session_timeout_ms: i32 = "group-min-session-timeout-ms", "SLUICE_GROUP_MIN_SESSION_TIMEOUT_MS", "MS", Some("6000"),
+        "Kafka's `group.min.session.timeout.ms`: shortest session timeout that a member may ask for, at least 1.";
+    group_max_session_timeout_ms: i32 = "group-max-session-timeout-ms", "SLUICE_GROUP_MAX_SESSION_TIMEOUT_MS", "MS", Some("1800000"),
+        "Kafka's `group.max.session.timeout.ms`: longest session timeout that a member may ask for, not below the shortest.";
+    group_initial_rebalance_delay_ms: u32 = "group-initial-rebalance-delay-ms", "SLUICE_GROUP_INITIAL_REBALANCE_DELAY_MS", "MS", Some("3000"),
+        "Kafka's `group.initial.rebalance.delay.ms`: how long an empty group waits for more members after its first one came, at most 600000.";
+    group_max_size: u32 = "group-max-size", "SLUICE_GROUP_MAX_SIZE", "N", Some("2147483647"),
+        "Kafka's `group.max.size`: most members of one group, at least 1. A group has 10000 at most whatever is set.";
+    offset_metadata_max_bytes: usize = "offset-metadata-max-bytes", "SLUICE_OFFSET_METADATA_MAX_BYTES", "N", Some("4096"),
+        "Kafka's `offset.metadata.max.bytes`: longest text committed with an offset, in UTF-16 units as Kafka counts them, at most 32767.";
+    offsets_retention_minutes: u32 = "offsets-retention-minutes", "SLUICE_OFFSETS_RETENTION_MINUTES", "MINUTES", Some("10080"),
+        "Kafka's `offsets.retention.minutes`: how long committed offsets are kept after the last member left, or after the commit where there never was a member; at least 1.";
+    offsets_retention_check_interval_ms: u64 = "offsets-retention-check-interval-ms", "SLUICE_OFFSETS_RETENTION_CHECK_INTERVAL_MS", "MS", Some("600000"),
+        "Kafka's `offsets.retention.check.interval.ms`: how often a gateway that is in use looks for offsets to expire, 1000 to 86400000.";
     linger_ms: u64 = "linger-ms", "SLUICE_LINGER_MS", "MS", Some("250"),
         "Longest a record waits in the gateway to share an S3 PUT with others, at most 10000. A gateway that has nothing in flight does not wait.";
     cache_bytes: u64 = "cache-bytes", "SLUICE_CACHE_BYTES", "BYTES", Some("268435456"),
