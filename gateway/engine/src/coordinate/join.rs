@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sluice_metadata::limits::MEMBER_TEXT_BYTES;
 use sluice_metadata::{
     Group, GroupCommand, GroupNumber, GroupOutcome, GroupRefusal, JoinGroup, JoinOutcome, Joiner, Member, MemberNumber,
     Payload, SeenMember, SessionId, State,
@@ -119,7 +120,10 @@ impl Engine {
     /// `client.id` or, for a static member, its instance id; then a random UUID.
     fn new_member_id(&self, ask: &JoinAsk) -> String {
         let prefix = ask.instance_id.as_deref().unwrap_or(&ask.client.client_id);
-        format!("{prefix}-{}", self.inner.parts.entropy.next_uuid())
+        let suffix = format!("-{}", self.inner.parts.entropy.next_uuid());
+        // The longest client ids leave no room for the rest.
+        let (prefix, _) = prefix.split_at(prefix.floor_char_boundary(MEMBER_TEXT_BYTES.saturating_sub(suffix.len())));
+        format!("{prefix}{suffix}")
     }
 
     /// Kafka's order: the group, its size, its protocols, and only then who asks. Apply knows the first three, so the

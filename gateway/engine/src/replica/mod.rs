@@ -23,4 +23,4 @@ pub(crate) use handle::{Replica, Shared, give_up, start};
 pub(crate) use news::{ViewNews, WatchNews};
 pub(crate) use proposal::{Patience, PendingGroup};
 pub(crate) use waiter::{Pending, Waiter, waiter};
-pub(crate) use wakers::GroupGuard;
+pub(crate) use wakers::{GroupGuard, SessionHold};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sluice_engine::{Defects, EngineError, Joined, LeaveAsk, Limits, MemberClaim, Origin, Settings};
 use sluice_metadata::GroupPhase;
-use sluice_store::{Faults, OperationFaults};
+use sluice_store::{ByteRange, Faults, ObjectStore, OperationFaults, PutOptions};
 use tokio::time::Instant;
 
 use super::members::{Link, claim, hasty, is_now_not, join_ask, pair, settle, static_ask, sync_ask};
@@ -26,6 +26,8 @@ async fn a_member_joins_on_one_gateway_syncs_on_another_and_is_heard_on_both() {
     assert_eq!((joined.generation, joined.protocol.as_deref()), (1, Some("range")));
     assert_eq!(joined.leader, joined.member_id);
     assert!(joined.member_id.starts_with("client-"), "{}", joined.member_id);
+    let client = sluice_engine::ClientInfo { client_id: "é".repeat(16_383), host: "/127.0.0.1".into() };
+    assert!(a.join(sluice_engine::JoinAsk { client, ..join_ask("h", "") }).await.unwrap().member_id.len() <= 32_767);
     assert_eq!(joined.members.len(), 1);
     let synced = b.sync(sync_ask("g", &joined, &[(&joined.member_id, b"all"), ("stranger", b"x")])).await.unwrap();
     assert_eq!((&synced.assignment[..], synced.protocol.as_deref()), (&b"all"[..], Some("range")));
@@ -493,6 +495,64 @@ async fn large_payloads_go_through_an_object_and_are_checked() {
     assert_eq!(b.sync(sync_ask("g", &second, &[])).await.unwrap().assignment, large(9));
     let described = b.describe_one("g").await.unwrap();
     assert_eq!((&described.members[0].metadata, &described.members[0].assignment), (&large(1), &large(8)));
+}
+
+// Holds: I-10
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_was_damaged_in_the_store_is_not_told() {
+    let mut cluster = Cluster::new();
+    let (a, b) = cluster.two().await;
+    let ask = |id: &str| sluice_engine::JoinAsk {
+        protocols: vec![("range".into(), Bytes::from(vec![3; 70_000]))],
+        ..join_ask("g", id)
+    };
+    let joined = a.join(ask("")).await.unwrap();
+    a.sync(sync_ask("g", &joined, &[])).await.unwrap();
+    let listed = cluster.objects.list("", None, 10).await.unwrap();
+    let [object] = &listed[..] else { panic!("one object: {listed:?}") };
+    let mut bytes = cluster.objects.get(&object.key, ByteRange::Full).await.unwrap().to_bytes().to_vec();
+    bytes[500] ^= 1;
+    cluster.objects.put(&object.key, Bytes::from(bytes).into(), PutOptions::default()).await.unwrap();
+    assert!(is_now_not(&b.describe_one("g").await.unwrap_err()), "read from the store");
+    assert_eq!(a.describe_one("g").await.unwrap().members[0].metadata.len(), 70_000, "kept since it was written");
+}
+
+/// Bytes of a frame, and a way to see whether anybody still keeps it.
+fn frame(len: usize) -> (Bytes, std::sync::Weak<Vec<u8>>) {
+    struct Owner(Arc<Vec<u8>>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let bytes = Arc::new(vec![7; len]);
+    let weak = Arc::downgrade(&bytes);
+    (Bytes::from_owner(Owner(bytes)), weak)
+}
+
+// Holds: I-14
+#[tokio::test(start_paused = true)]
+async fn a_waiting_join_or_sync_keeps_nothing_of_its_frame() {
+    for len in [100, 70_000] {
+        let mut cluster = Cluster::new();
+        let (a, b) = cluster.two().await;
+        let first = a.alone("g").await;
+        let (metadata, kept) = frame(len);
+        let join =
+            b.joining(sluice_engine::JoinAsk { protocols: vec![("range".into(), metadata)], ..join_ask("g", "") });
+        let join = join.await;
+        assert!(!join.is_finished() && kept.upgrade().is_none(), "{len}");
+        a.join(join_ask("g", &first.member_id)).await.unwrap();
+        let second = join.await.unwrap().unwrap();
+        let (assignment, kept) = frame(len);
+        let ask = sluice_engine::SyncAsk {
+            assignments: vec![("stranger".into(), assignment)],
+            ..sync_ask("g", &second, &[])
+        };
+        let sync = b.syncing(ask).await;
+        assert!(!sync.is_finished() && kept.upgrade().is_none(), "{len}");
+        sync.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]

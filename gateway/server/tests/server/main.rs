@@ -3,6 +3,8 @@
 
 mod admin;
 mod fetching;
+mod groups;
+mod groups_member;
 mod http;
 mod metadata;
 mod producing;
