@@ -82,6 +82,12 @@ pub enum EngineError {
     /// Another member has taken this `group.instance.id` (KIP-345).
     #[error("fenced: another member has this group instance id")]
     FencedInstanceId,
+    /// A waiting Join's member was replaced by another one with its `group.instance.id`; with the id that it had got.
+    #[error("fenced while it waited: another member has this group instance id")]
+    FencedWhileWaiting(Arc<str>),
+    /// A waiting Join's member was removed: it is to join as a new one.
+    #[error("removed while it waited")]
+    RemovedWhileWaiting,
     /// The text committed with an offset is longer than `offset.metadata.max.bytes`.
     #[error("the metadata of the offset is too large")]
     OffsetMetadataTooLarge,

@@ -248,6 +248,6 @@ pub struct MemberDescription {
     pub client_host: Arc<str>,
     /// Its metadata for the protocol; empty unless the group is stable, as in Kafka.
     pub metadata: Bytes,
-    /// Its assignment; empty unless the group is stable, as in Kafka.
+    /// Its assignment as it is stored, in every phase, as in Kafka.
     pub assignment: Bytes,
 }

@@ -80,9 +80,25 @@ impl Commit<'_> {
             // As Kafka: what no partition is left of is not looked at.
             return Ok(answers);
         }
+        // An unknown partition is told as such, whatever becomes of the others: Kafka looks for it first.
+        if let Err(error) = self.commit_known(ticket, known, &keys, &mut answers).await {
+            let rest = keys.iter().zip(&mut answers).filter(|(key, _)| key.is_ok());
+            rest.for_each(|(_, answer)| *answer = Err(error.clone()));
+        }
+        Ok(answers)
+    }
+
+    /// Commits what is known of `keys`, and writes what becomes of it into `answers`. An error is of all of them.
+    async fn commit_known(
+        &self,
+        ticket: Ticket,
+        known: Position,
+        keys: &[EngineResult<Key>],
+        answers: &mut [EngineResult<()>],
+    ) -> EngineResult<()> {
         let claimed = self.claim().await?;
         let mut wanted = Wanted::new();
-        for ((ask, key), answer) in self.ask.offsets.iter().zip(&keys).zip(&mut answers) {
+        for ((ask, key), answer) in self.ask.offsets.iter().zip(keys).zip(&mut *answers) {
             match key {
                 Ok(_) if self.is_metadata_too_long(ask) => *answer = Err(EngineError::OffsetMetadataTooLarge),
                 // Of several for one partition the last counts.
@@ -91,15 +107,15 @@ impl Commit<'_> {
             }
         }
         if wanted.is_empty() {
-            return Ok(answers);
+            return Ok(());
         }
         let verdicts = self.commit(ticket, claimed, known, &wanted).await?;
-        for (key, answer) in keys.iter().zip(&mut answers).filter(|(_, answer)| answer.is_ok()) {
+        for (key, answer) in keys.iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
             if let Some(error) = key.as_ref().ok().and_then(|key| verdicts.get(key)) {
                 *answer = Err(error.clone());
             }
         }
-        Ok(answers)
+        Ok(())
     }
 
     /// What was refused, by partition.

@@ -37,6 +37,8 @@ struct Accepted<'a> {
     joined: JoinOutcome,
     /// Who led the group when it was seen.
     leader: Arc<str>,
+    /// The member's id.
+    member_id: Arc<str>,
     /// Until the answer.
     _held: SessionHold<'a>,
 }
@@ -48,6 +50,8 @@ struct Waiting {
     /// The generation that the phase follows.
     generation: i32,
     instance_id: Option<String>,
+    /// The id that it has got.
+    member_id: Arc<str>,
 }
 
 impl Engine {
@@ -55,18 +59,18 @@ impl Engine {
     ///
     /// # Errors
     /// `InvalidGroupId`, `InvalidSessionTimeout`, `UnknownMember`, `FencedInstanceId`, `InconsistentGroupProtocol`,
-    /// `GroupMaxSizeReached`, `LimitReached` and `Unexpected` by Kafka's rules; `MemberIdRequired` with the id to join under
+    /// `FencedWhileWaiting`, `RemovedWhileWaiting`, `GroupMaxSizeReached`, `LimitReached` and `Unexpected` by Kafka's rules; `MemberIdRequired` with the id to join under
     /// (KIP-394); `NotFresh`, `NotCoordinatedNow` and those of a proposal when the client is to try again.
     pub async fn join_group(&self, origin: &Origin, ask: JoinAsk) -> EngineResult<Joined> {
         let instance_id = ask.instance_id.clone();
         let skips_assignment = ask.supports_skipping_assignment;
         // What the request carried is gone when this returns: a waiting Join keeps nothing of its frame (I-14).
-        let Accepted { group, member, joined, leader, _held } = self.propose_join(origin, ask).await?;
+        let Accepted { group, member, joined, leader, member_id, _held } = self.propose_join(origin, ask).await?;
         match joined {
             // Told as an error by the proposal already.
             JoinOutcome::Registered => Err(not_now("the member is registered only")),
             JoinOutcome::Waiting { generation } => {
-                self.wait_for_phase(origin, Waiting { group, member, generation, instance_id }).await
+                self.wait_for_phase(origin, Waiting { group, member, generation, instance_id, member_id }).await
             }
             JoinOutcome::Current { replaced } => {
                 let leader = (replaced && !skips_assignment).then_some(leader);
@@ -99,7 +103,8 @@ impl Engine {
                     return Err(EngineError::MemberIdRequired(new_id.into()));
                 }
                 GroupOutcome::Joined { group, member, joined } => {
-                    return Ok(Accepted { group, member, joined, leader, _held: held });
+                    let member_id = if ask.member_id.is_empty() { new_id } else { ask.member_id };
+                    return Ok(Accepted { group, member, joined, leader, member_id: member_id.into(), _held: held });
                 }
                 GroupOutcome::Refused(refusal) => return Err(refusal.into()),
                 GroupOutcome::Mismatch if !is_second => self.check_reproposal(origin)?,
@@ -200,7 +205,11 @@ impl Engine {
 
     /// The group and the member once the phase is over; `None` while it lasts.
     fn phase_over(&self, view: &State, waiting: &Waiting) -> EngineResult<Option<(Arc<Group>, Arc<Member>)>> {
-        let (group, member) = find_member(view, waiting.group, waiting.member, waiting.instance_id.as_deref())?;
+        let found = find_member(view, waiting.group, waiting.member, waiting.instance_id.as_deref());
+        let (group, member) = found.map_err(|error| match error {
+            EngineError::FencedInstanceId => EngineError::FencedWhileWaiting(waiting.member_id.clone()),
+            _ => EngineError::RemovedWhileWaiting,
+        })?;
         if group.generation != waiting.generation {
             return Ok(Some((group.clone(), member.clone())));
         }
@@ -252,16 +261,18 @@ impl Engine {
         })
     }
 
-    /// All members with their metadata for the protocol chosen.
+    /// The members of the generation with their metadata for the protocol chosen: who has joined the next phase already
+    /// is none of them.
     async fn joined_members(&self, group: &Group) -> EngineResult<Vec<JoinedMember>> {
-        let metadata = group.members.values().map(|member| chosen_metadata(group, member)).collect();
+        let members = || group.members.values().filter(|member| member.generation == group.generation);
+        let metadata = members().map(|member| chosen_metadata(group, member)).collect();
         let metadata = self.read_payloads(metadata).await?;
         let joined = |(member, metadata): (&Arc<Member>, Bytes)| JoinedMember {
             member_id: member.id.clone(),
             instance_id: member.instance_id.clone(),
             metadata,
         };
-        Ok(group.members.values().zip(metadata).map(joined).collect())
+        Ok(members().zip(metadata).map(joined).collect())
     }
 }
 

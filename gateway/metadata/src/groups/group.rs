@@ -170,6 +170,9 @@ pub struct Member {
     pub protocols: Arc<[(Arc<str>, Payload)]>,
     /// Its assignment in the current generation; `None` before the leader's Sync, and when the leader gave it none.
     pub assignment: Option<Payload>,
+    /// The last generation that it belonged to; 0 before its first. A leader assigns to those of its own generation,
+    /// whoever has joined the next one already.
+    pub generation: i32,
     /// It has joined the running phase through this session; `None`: it has not.
     pub joined_by: Option<SessionId>,
     /// Who watches it, and its last activity.

@@ -240,6 +240,7 @@ impl Turn<'_> {
             rebalance_timeout_ms: join.rebalance_timeout_ms,
             protocols: self.intern(join),
             assignment: None,
+            generation: 0,
             joined_by: Some(self.session),
             watch,
         });

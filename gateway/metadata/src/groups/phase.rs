@@ -131,12 +131,14 @@ impl Turn<'_> {
         self.elect();
         self.group.protocol = select_protocol(self.group);
         // The end of the phase counts as activity of those who waited for it (T2).
-        let position = self.position;
-        let joined: Vec<_> = self.group.members.values().filter(|m| m.joined_by.is_some()).map(|m| m.number).collect();
-        for number in joined {
+        let (position, generation) = (self.position, self.group.generation);
+        let members: Vec<_> = self.group.members.keys().copied().collect();
+        for number in members {
             self.change_member(number, |member| {
-                member.joined_by = None;
-                member.watch.last_activity = position;
+                member.generation = generation;
+                if member.joined_by.take().is_some() {
+                    member.watch.last_activity = position;
+                }
             });
         }
         self.enter(GroupPhase::CompletingRebalance);

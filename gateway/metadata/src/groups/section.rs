@@ -9,7 +9,7 @@
 //!
 //! Member: group, number (varints), id (string), instance id (optional string), client id and host (strings), session and
 //! rebalance timeout (zigzag, ms), number of protocols (varint), each a name (string) and a payload, assignment (optional
-//! payload), session it joined by (optional varint), watch. Watch: session, epoch, last activity (varints). Payloads and
+//! payload), generation (zigzag), session it joined by (optional varint), watch. Watch: session, epoch, last activity (varints). Payloads and
 //! options are laid out as in commands (`codec.rs`). Cardinality: one item per member, ascending by group and number, at
 //! most `limits::MEMBERS` together with the registered ones.
 //!
@@ -212,6 +212,7 @@ fn write_member(writer: &mut Writer, group: GroupNumber, member: &Member) {
         write_payload(writer, metadata);
     }
     write_option(writer, member.assignment.as_ref(), write_payload);
+    writer.zigzag(i64::from(member.generation));
     write_option(writer, member.joined_by.as_ref(), |writer, session| writer.position(session.0));
     write_watch(writer, &member.watch);
 }
@@ -228,6 +229,7 @@ fn read_whole_member(reader: &mut Reader<'_>) -> Read<Member> {
         protocols: read_list(reader, PROTOCOL_BYTES_MIN, |reader| Ok((read_text(reader)?, read_payload(reader)?)))?
             .into(),
         assignment: read_option(reader, read_payload)?,
+        generation: reader.zigzag_i32()?,
         joined_by: read_option(reader, |reader| reader.session())?,
         watch: read_watch(reader)?,
     })

@@ -44,11 +44,9 @@ async fn handle(call: Call, request: DeleteTopicsRequest) -> Outcome {
             false => Some(Err(EngineError::InvalidRequest("a topic is named once, by name or by id".to_owned()))),
         };
         responses.push(match outcome {
-            Some(Ok((name, topic_id))) => DeletableTopicResult {
-                name: Some(KString::from(&*name)),
-                topic_id,
-                ..DeletableTopicResult::default()
-            },
+            Some(Ok((name, topic_id))) => {
+                DeletableTopicResult { name: Some(KString::from(&*name)), topic_id, ..DeletableTopicResult::default() }
+            }
             Some(Err(error)) => refused(asked, &error),
             None => refused(asked, &EngineError::OutcomeUnknown("the topic was not answered".to_owned())),
         });

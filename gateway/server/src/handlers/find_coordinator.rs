@@ -25,7 +25,8 @@ pub(crate) fn start(call: Call) -> Result<BoxFuture<'static, Stage>, DecodeError
 
 fn handle(call: &Call, request: FindCoordinatorRequest) -> Outcome {
     if call.version < KEYS_SINCE {
-        let Coordinator { node_id, host, port, error_code, error_message, .. } = find(call, request.key_type, request.key);
+        let Coordinator { node_id, host, port, error_code, error_message, .. } =
+            find(call, request.key_type, request.key);
         return call.answer(&FindCoordinatorResponse {
             error_code,
             // As Kafka, which tells the name of its code 0 here, and nothing from version 4 on.

@@ -86,8 +86,10 @@ fn tell(version: i16, joined: Joined) -> JoinGroupResponse {
 /// A refusal names the member as it asked, or the id it is to join with.
 fn refused(version: i16, asked_as: String, error: &EngineError) -> JoinGroupResponse {
     let member_id = match error {
-        EngineError::MemberIdRequired(id) => KString::from(&**id),
-        EngineError::GroupMaxSizeReached => KString::new(),
+        EngineError::MemberIdRequired(id) | EngineError::FencedWhileWaiting(id) => KString::from(&**id),
+        EngineError::GroupMaxSizeReached | EngineError::RemovedWhileWaiting | EngineError::Unexpected(_) => {
+            KString::new()
+        }
         _ => KString::from(asked_as),
     };
     JoinGroupResponse {

@@ -42,11 +42,7 @@ async fn leave(call: &Call, group_id: &str, asks: &[LeaveAsk]) -> EngineResult<V
     call.service.engine.leave_group(&origin, group_id, asks).await
 }
 
-fn tell(
-    version: i16,
-    members: Vec<MemberIdentity>,
-    left: EngineResult<Vec<EngineResult<()>>>,
-) -> LeaveGroupResponse {
+fn tell(version: i16, members: Vec<MemberIdentity>, left: EngineResult<Vec<EngineResult<()>>>) -> LeaveGroupResponse {
     let left = match left {
         Ok(left) => left,
         Err(error) => return LeaveGroupResponse { error_code: group_code(&error), ..LeaveGroupResponse::default() },

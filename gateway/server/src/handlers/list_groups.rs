@@ -1,8 +1,8 @@
 //! ListGroups (key 16), versions 0–5.
 //!
 //! Behaviour: all groups of the fleet, whichever gateway is asked (Kafka's brokers list their own). All are classic.
-//! Version notes: 4 filters by state, compared without case as Kafka does, and tells it (KIP-518); 5 filters by type, and
-//! tells it (KIP-848).
+//! Version notes: 4 filters by state, compared without case and trimmed as Kafka does, and tells it (KIP-518); 5 filters
+//! by type, and tells it (KIP-848).
 //! Errors: 15 what could not be decided now: Java's admin client asks again.
 
 use futures_util::future::BoxFuture;
@@ -37,7 +37,7 @@ async fn handle(call: Call, request: ListGroupsRequest) -> Outcome {
 /// An empty filter takes everything; one that names nothing known takes nothing.
 fn is_wanted(request: &ListGroupsRequest, group: &ListedGroup) -> bool {
     let passes = |filter: &[KString], value: &str| {
-        filter.is_empty() || filter.iter().any(|wanted| wanted.as_str().eq_ignore_ascii_case(value))
+        filter.is_empty() || filter.iter().any(|wanted| wanted.as_str().trim().eq_ignore_ascii_case(value))
     };
     passes(&request.states_filter, group.state) && passes(&request.types_filter, TYPE)
 }

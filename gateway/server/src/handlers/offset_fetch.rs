@@ -53,12 +53,11 @@ async fn handle(call: Call, request: OffsetFetchRequest) -> Outcome {
         let asked: Vec<(KString, Asked)> =
             request.groups.into_iter().map(|group| (group.group_id.clone(), asked_of_group(group, by_id))).collect();
         let fetched = fetch(&call, &asked).await;
-        let groups = asked.into_iter().zip(fetched).map(|((group_id, asked), fetched)| tell_group(group_id, asked, fetched));
+        let groups =
+            asked.into_iter().zip(fetched).map(|((group_id, asked), fetched)| tell_group(group_id, asked, fetched));
         return call.answer(&OffsetFetchResponse { groups: groups.collect(), ..OffsetFetchResponse::default() });
     }
-    let by_name = |topic: OffsetFetchRequestTopic| {
-        (TopicRef::Name(String::from(topic.name)), topic.partition_indexes)
-    };
+    let by_name = |topic: OffsetFetchRequestTopic| (TopicRef::Name(String::from(topic.name)), topic.partition_indexes);
     let asked: Asked = request.topics.map(|topics| topics.into_iter().map(by_name).collect());
     let one = [(request.group_id, asked)];
     let fetched = fetch(&call, &one).await.into_iter().next();
@@ -67,7 +66,8 @@ async fn handle(call: Call, request: OffsetFetchRequest) -> Outcome {
 }
 
 fn asked_of_group(group: OffsetFetchRequestGroup, by_id: bool) -> Asked {
-    let asked = |topic: OffsetFetchRequestTopics| (topic_ref(by_id, &topic.name, topic.topic_id), topic.partition_indexes);
+    let asked =
+        |topic: OffsetFetchRequestTopics| (topic_ref(by_id, &topic.name, topic.topic_id), topic.partition_indexes);
     group.topics.map(|topics| topics.into_iter().map(asked).collect())
 }
 
@@ -75,7 +75,10 @@ async fn fetch(call: &Call, asked: &[(KString, Asked)]) -> Vec<EngineResult<Vec<
     let ask = |(group_id, asked): &(KString, Asked)| OffsetFetchAsk {
         group_id: group_id.as_str().to_owned(),
         partitions: asked.as_ref().map(|topics| {
-            topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(|index| (topic.clone(), *index))).collect()
+            topics
+                .iter()
+                .flat_map(|(topic, partitions)| partitions.iter().map(|index| (topic.clone(), *index)))
+                .collect()
         }),
     };
     call.service.engine.fetch_offsets(asked.iter().map(ask).collect()).await

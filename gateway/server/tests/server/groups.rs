@@ -16,21 +16,14 @@ async fn two_settled(first: &Gateway, second: &Gateway, version: i16, group: &st
     leader.settle_alone().await;
     let mut follower = Member::new(second, version, group).await;
     follower.begin_join().await;
-    while leader.heartbeat().await == 0 {
-        sleep(Duration::from_millis(100)).await;
-    }
+    leader.hears(27).await;
     let (joined, told) = tokio::join!(leader.join(), follower.joined());
     assert_eq!((told.error_code.as_i16(), told.generation_id), (0, joined.generation_id));
     let [id, other] = [leader.id.clone(), follower.id.clone()];
-    let (led, followed) = tokio::join!(leader.sync_all(&[(&id, "0"), (&other, "1")]), follower.sync(&[]));
+    let given = [(&id, "0"), (&other, "1")];
+    let (led, followed) = tokio::join!(leader.sync(&given), follower.sync(&[]));
     assert_eq!((led.error_code.as_i16(), followed.error_code.as_i16()), (0, 0));
     [leader, follower]
-}
-
-impl Member {
-    async fn sync_all(&mut self, assignments: &[(&KString, &str)]) -> sluice_protocol::messages::SyncGroupResponse {
-        self.sync(assignments).await
-    }
 }
 
 /// Holds: I-06, I-08 (each version of each API, both encodings; members on two gateways)
@@ -49,16 +42,19 @@ async fn a_group_lives_in_every_version_over_two_gateways() {
         assert!(leader.id.starts_with("test-") && leader.id.len() == "test-".len() + 36, "{}", leader.id);
         let mut follower = Member::new(&b, version, &group).await;
         follower.begin_join().await;
-        while leader.heartbeat().await != 27 {
-            sleep(Duration::from_millis(100)).await;
-        }
+        leader.hears(27).await;
         let (joined, told) = tokio::join!(leader.join(), follower.joined());
         assert_eq!((joined.generation_id, joined.members.len(), joined.skip_assignment), (2, 2, false));
-        assert_eq!((told.generation_id, &told.leader, told.members.len()), (2, &leader.id, 0), "only the leader is told");
+        assert_eq!(
+            (told.generation_id, &told.leader, told.members.len()),
+            (2, &leader.id, 0),
+            "only the leader is told"
+        );
         let [id, other] = [leader.id.clone(), follower.id.clone()];
         // The leader syncs through the other gateway.
         leader.client = b.client().await;
-        let (led, followed) = tokio::join!(leader.sync(&[(&id, "one"), (&other, "two")]), follower.sync(&[]));
+        let given = [(&id, "one"), (&other, "two")];
+        let (led, followed) = tokio::join!(leader.sync(&given), follower.sync(&[]));
         assert_eq!((led.error_code.as_i16(), &led.assignment[..]), (0, &b"one"[..]));
         assert_eq!((followed.error_code.as_i16(), &followed.assignment[..]), (0, &b"two"[..]));
         assert_eq!(followed.protocol_name.as_deref(), (version >= 5).then_some("range"));
@@ -70,7 +66,7 @@ async fn a_group_lives_in_every_version_over_two_gateways() {
         let committed = if version == 0 { -1 } else { 7 };
         assert_eq!(follower.committed(&topic, 0).await, committed);
         assert_eq!(follower.leave().await, 0);
-        assert_eq!(leader.heartbeat().await, 27);
+        leader.hears(27).await;
         assert_eq!(leader.leave().await, 0);
         assert_eq!((leader.leave().await, leader.heartbeat().await), (25, 25));
         assert_eq!(state(&b, &group).await, "Empty");
@@ -177,9 +173,11 @@ async fn protocols_must_be_the_groups() {
         }
     }
     let named = member.sync_request(&[]);
-    for (protocol_type, protocol_name) in
-        [(None, named.protocol_name.clone()), (named.protocol_type.clone(), None), (Some(KString::from("x")), named.protocol_name.clone())]
-    {
+    for (protocol_type, protocol_name) in [
+        (None, named.protocol_name.clone()),
+        (named.protocol_type.clone(), None),
+        (Some(KString::from("x")), named.protocol_name.clone()),
+    ] {
         let request = SyncGroupRequest { protocol_type, protocol_name, ..named.clone() };
         assert_eq!(member.client.call(5, &request).await.error_code.as_i16(), 23);
     }
@@ -243,7 +241,8 @@ async fn a_static_member_replaces_its_older_self() {
         // Before KIP-814 it is told its older self as the leader, so that it does not assign; from then on to skip that.
         assert_eq!((joined.leader == joined.member_id, joined.skip_assignment), (version >= 9, version >= 9));
         assert_eq!(joined.members.len(), usize::from(version >= 9));
-        assert_eq!((old.heartbeat().await, old.sync(&[]).await.error_code.as_i16()), (82, 82), "version {version}");
+        old.hears(82).await;
+        assert_eq!(old.sync(&[]).await.error_code.as_i16(), 82, "version {version}");
         assert_eq!(old.join_once().await.error_code.as_i16(), 82);
         assert_eq!(old.leave().await, 82);
         if version >= 7 {
@@ -267,7 +266,8 @@ async fn several_members_leave_at_once() {
         group_instance_id: instance.map(KString::from),
         ..MemberIdentity::default()
     };
-    let asked = vec![identity("nobody", None), identity("", Some("none")), identity("x", Some("i")), identity("", Some("i"))];
+    let asked =
+        vec![identity("nobody", None), identity("", Some("none")), identity("x", Some("i")), identity("", Some("i"))];
     for version in 3..=5 {
         let members = if version == 5 { asked.clone() } else { asked[..3].to_vec() };
         let request = LeaveGroupRequest { group_id: KString::from("g"), members, ..LeaveGroupRequest::default() };
@@ -321,9 +321,7 @@ async fn a_stopping_gateway_answers_those_who_wait() {
     let [mut leader, mut follower] = two_settled(&a, &b, 9, "g").await;
     let mut third = Member::new(&b, 9, "g").await;
     third.begin_join().await;
-    while leader.heartbeat().await != 27 {
-        sleep(Duration::from_millis(100)).await;
-    }
+    leader.hears(27).await;
     let (_, told, _) = tokio::join!(leader.join(), follower.join(), third.joined());
     // One waits in a Sync, and in another group one in a Join.
     let sync = follower.sync_request(&[]);
@@ -345,7 +343,8 @@ async fn a_stopping_gateway_answers_those_who_wait() {
     // They go on through the other gateway, in the same generation.
     follower.client = a.client().await;
     let id = leader.id.clone();
-    let (led, followed) = tokio::join!(leader.sync(&[(&id, "x")]), follower.sync(&[]));
+    let given = [(&id, "x")];
+    let (led, followed) = tokio::join!(leader.sync(&given), follower.sync(&[]));
     assert_eq!((led.error_code.as_i16(), followed.error_code.as_i16()), (0, 0));
     assert_eq!(follower.generation, told.generation_id);
 }

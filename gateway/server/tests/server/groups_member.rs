@@ -1,5 +1,7 @@
 //! A member of a group as a client library is one: requests of any version over a connection of its own.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sluice_engine::Settings;
 use sluice_protocol::messages::describe_groups::DescribedGroup;
@@ -11,11 +13,12 @@ use sluice_protocol::messages::offset_fetch::{
 };
 use sluice_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use sluice_protocol::messages::{
-    DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetFetchRequest, SyncGroupRequest, SyncGroupResponse,
+    DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest, SyncGroupResponse,
 };
 use sluice_protocol::{KString, Uuid};
 use sluice_server::ServerConfig;
+use tokio::time::{Instant, sleep};
 
 use crate::support::{Client, Cluster, Gateway, Topic};
 
@@ -182,6 +185,20 @@ impl Member {
         self.client.call(self.at(4), &request).await.error_code.as_i16()
     }
 
+    /// Heartbeats until it hears `code`: what happened through another gateway is known here within 2 s (T6), and a
+    /// member that does not fetch hears of it within about 1 s (T4).
+    pub(crate) async fn hears(&mut self, code: i16) {
+        let began = Instant::now();
+        loop {
+            let heard = self.heartbeat().await;
+            if heard == code {
+                return;
+            }
+            assert!(heard == 0 && began.elapsed() < Duration::from_millis(1_200), "{heard}, not {code}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The code of the whole, or else of the member.
     pub(crate) async fn leave(&mut self) -> i16 {
         let identity = MemberIdentity {
@@ -269,7 +286,8 @@ pub(crate) async fn fetch_offsets(
             })
             .collect();
     }
-    let request = OffsetFetchRequest { groups: vec![group_ask(version, group, asked)], ..OffsetFetchRequest::default() };
+    let request =
+        OffsetFetchRequest { groups: vec![group_ask(version, group, asked)], ..OffsetFetchRequest::default() };
     let fetched = client.call(version, &request).await.groups.remove(0);
     assert!(fetched.error_code.is_none() && *fetched.group_id == *group, "{fetched:?}");
     let partitions = fetched.topics.into_iter().flat_map(|topic| {

@@ -4,7 +4,10 @@
 mod admin;
 mod fetching;
 mod groups;
+mod groups_bad_input;
+mod groups_faults;
 mod groups_member;
+mod groups_offsets;
 mod http;
 mod metadata;
 mod producing;

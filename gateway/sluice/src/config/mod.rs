@@ -260,7 +260,11 @@ fn group_settings(layer: &Layer) -> anyhow::Result<Settings> {
             0..=OFFSET_METADATA_MAX,
         )?,
         offsets_retention_minutes: within("offsets-retention-minutes", layer.offsets_retention_minutes, 1..=u32::MAX)?,
-        offsets_retention_check_interval_ms: within("offsets-retention-check-interval-ms", check_ms, RETENTION_CHECK_MS)?,
+        offsets_retention_check_interval_ms: within(
+            "offsets-retention-check-interval-ms",
+            check_ms,
+            RETENTION_CHECK_MS,
+        )?,
         ..Settings::default()
     })
 }
