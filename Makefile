@@ -2,10 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rules conformance lint fmt bench-quick clean-cache
+.PHONY: help setup run test rules conformance chaos lint fmt bench-quick clean-cache
 
 # Flags for `make run`, as in: make run ARGS='--listen 127.0.0.1:9192'
 ARGS ?=
+# Kills of `make chaos`, and what decides where they fall.
+ROUNDS ?= 20
+SEED ?= 1
 # Arguments for cargo test, as in: make test TESTS='-p sluice-metadata'. By default all of it.
 TESTS ?= --workspace
 
@@ -27,10 +30,15 @@ test: setup ## Pass every test, then list which tests hold which rule
 rules: ## List which tests hold which design rule; fail when one has none
 	@scripts/rules
 
-conformance: setup ## kcat, the store's contents, and the long runs of a million records (about five minutes)
-	@scripts/setup kcat
+conformance: setup ## kcat, consumer groups of every client, the store's contents, the long runs (about ten minutes)
+	@scripts/setup kcat java go
+	@{ scripts/kafka install 2.8.2 && scripts/kafka install 4.3.1; } >/dev/null || [ -z "$${SLUICE_CI:-}$${CI:-}" ]
 	cargo test --workspace --no-run
 	@tests/conformance/run
+
+chaos: setup ## Kill a random gateway of three under ten consumer groups, ROUNDS=20 times (about four minutes)
+	cargo test --workspace --no-run
+	$${CARGO_TARGET_DIR:-target}/debug/group_chaos --rounds $(ROUNDS) --seed $(SEED)
 
 lint: ## Formatting, clippy with warnings as errors, licences and sources of dependencies, tidiness
 	cargo fmt --all --check

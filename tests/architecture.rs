@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sluice-s3", &["sluice-runtime", "sluice-store"]),
     ("sluice-dynamodb", &["sluice-runtime", "sluice-store"]),
     ("sluice-embedded", &["sluice-runtime", "sluice-store"]),
+    ("sluice-group-model", &["sluice-protocol"]),
 ];
 
 /// Crates of ours that compose, test or measure: they may use any other.

@@ -16,6 +16,8 @@ mod chaos;
 mod connection;
 #[path = "sim/consumers.rs"]
 mod consumers;
+#[path = "sim/draw.rs"]
+mod draw;
 #[path = "sim/finale.rs"]
 mod finale;
 #[path = "sim/fleet.rs"]

@@ -1,15 +1,16 @@
 //! `sluice-bench`: what a gateway costs in CPU and memory (design section 17).
 //!
 //! Promises: judges the real binary from outside, over TCP, by the CPU time of its process; every cell also checks that
-//! what was read is what was written, and fails if not. Exit code 0 says that the numbers are valid, not that they are
-//! good: no time is asserted, targets stand beside the results. Never: leaves a server running, or uses the network.
-//! Run by `make bench-quick`.
+//! what was read is what was written, and fails if not. Exit code 0 of `quick` says that the numbers are valid, not that
+//! they are good: no time is asserted, targets stand beside the results; `groups` fails when a target is missed.
+//! Never: leaves a server running, or uses the network. Run by `make bench-quick` and `make bench-groups`.
 
 mod batches;
 mod cells;
 mod client;
 mod consume;
 mod cores;
+mod groups;
 mod measure;
 mod process;
 mod produce;
@@ -26,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cells::{Cell, Plan};
 use crate::cores::Cores;
+use crate::groups::{GroupsArgs, HostArgs, run_groups, run_host};
 use crate::report::Report;
 use crate::server::{Launcher, Server};
 
@@ -40,6 +42,11 @@ struct Cli {
 enum Command {
     /// Every cell three times, over the memory store: about a minute, and under four on a busy machine.
     Quick(QuickArgs),
+    /// Consumer groups: store requests, times and CPU beside their targets; fails when one is missed. About four minutes.
+    Groups(GroupsArgs),
+    /// Gateways in one process, for `groups`.
+    #[command(hide = true)]
+    Host(HostArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,8 +72,12 @@ struct QuickArgs {
 }
 
 fn main() -> ExitCode {
-    let Command::Quick(args) = Cli::parse().command;
-    match run_quick(&args) {
+    let done = match Cli::parse().command {
+        Command::Quick(args) => run_quick(&args),
+        Command::Groups(args) => find_binary(args.server.as_deref()).and_then(|binary| run_groups(&args, binary)),
+        Command::Host(args) => run_host(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -3,9 +3,10 @@
 //! Promises: a process started here is killed and reaped when the last handle to it is dropped; should this process be
 //! killed, the kernel kills it (`setpriv`, where there is one).
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -39,19 +40,28 @@ impl Launcher {
 
     /// A fresh gateway over the memory store, pinned to its core.
     pub(crate) fn launch(&self) -> anyhow::Result<Server> {
-        let mut line: Vec<String> = Vec::new();
+        start(self.command(&self.binary))
+    }
+
+    /// A gateway's binary, to be started with what else it needs to be told.
+    pub(crate) fn gateway(&self) -> Command {
+        self.command(&self.binary)
+    }
+
+    /// A program that runs on the core of servers, and ends when this process does. Its process id is the child's.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut line: Vec<OsString> = Vec::new();
         if self.dies_with_us {
-            line.extend(["setpriv", "--pdeathsig", "KILL"].map(str::to_owned));
+            line.extend(["setpriv", "--pdeathsig", "KILL"].map(OsString::from));
         }
         if let Some(core) = self.core {
-            line.extend(["taskset".to_owned(), "-c".to_owned(), core.to_string()]);
+            line.extend(["taskset".into(), "-c".into(), core.to_string().into()]);
         }
-        let Some((program, arguments)) = line.split_first() else {
-            return self.launch_bare();
-        };
-        let mut command = Command::new(program);
-        command.args(arguments).arg(&self.binary);
-        start(command)
+        line.push(program.into());
+        let mut words = line.into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        command
     }
 
     /// The same without the programs around it, which would count in the time of a start. Not pinned.
@@ -88,7 +98,7 @@ fn read_address(stdout: ChildStdout) -> anyhow::Result<(SocketAddr, BufReader<Ch
 
 /// A child that does not outlive its handle.
 #[derive(Debug)]
-struct Started(Child);
+pub(crate) struct Started(pub(crate) Child);
 
 impl Drop for Started {
     fn drop(&mut self) {

@@ -2,13 +2,14 @@
 //!
 //! Promises: every request has its correlation id, and an answer that carries another one is told apart (I-07). Whatever
 //! ends a connection ends it for good: its caller connects again.
-//! Called by the producers, the consumers and the finale.
+//! Called by the clients of both simulations and their finales.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_protocol::{Request, decode_response, encode_request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use sluice_runtime::MemoryStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// Why there is no answer.
@@ -24,7 +25,9 @@ pub enum Lost {
 
 /// One connection to one gateway.
 pub struct Connection {
-    stream: DuplexStream,
+    stream: MemoryStream,
+    /// What the client calls itself.
+    client_id: String,
     pub slot: usize,
     pub generation: u64,
     sent: i32,
@@ -35,8 +38,8 @@ pub struct Connection {
 const WRITE_MAX: Duration = Duration::from_secs(60);
 
 impl Connection {
-    pub fn new(stream: DuplexStream, slot: usize, generation: u64) -> Self {
-        Self { stream, slot, generation, sent: 0, received: 0 }
+    pub fn new(stream: MemoryStream, client_id: &str, slot: usize, generation: u64) -> Self {
+        Self { stream, client_id: client_id.to_owned(), slot, generation, sent: 0, received: 0 }
     }
 
     /// `g0.1`: the gateway at the other end.
@@ -47,7 +50,7 @@ impl Connection {
     /// Sends a request.
     pub async fn send<R: Request>(&mut self, version: i16, body: &R) -> Result<(), Lost> {
         self.sent += 1;
-        let frame = encode_request(self.sent, Some("sim"), version, body).expect("a request that can be written");
+        let frame = encode_request(self.sent, Some(&self.client_id), version, body).expect("a request that can be written");
         match timeout(WRITE_MAX, self.stream.write_all(&frame.to_bytes())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Lost::Closed),
@@ -66,6 +69,13 @@ impl Connection {
             Ok((correlation_id, response)) if correlation_id == self.received => Ok(response),
             _ => Err(Lost::Wrong),
         }
+    }
+
+    /// Closes the client's end; what the gateway still sends can be read.
+    #[allow(dead_code, reason = "only members of groups do so")]
+    pub async fn half_close(&mut self) {
+        // That it is closed already is as well.
+        let _ = self.stream.shutdown().await;
     }
 
     /// Sends a request and waits for its answer.

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sluice_embedded::{MemoryLog, MemoryObjectStore};
+use sluice_embedded::{MemoryLog, MemoryObjectStore, MemoryOffsetsView};
 use sluice_engine::{Engine, EngineParts, LruBlockCache, Readiness, Settings, StartError};
 use sluice_runtime::{Connector, Entropy, SeededEntropy, SharedClock, SharedEntropy, TokioClock, memory_listener};
 use sluice_server::{HostPort, KafkaListener, Listeners, Server, ServerConfig, ServerHandle};
@@ -175,6 +175,7 @@ impl Fleet {
         EngineParts {
             objects,
             log,
+            offsets_view: MemoryOffsetsView::new(),
             cache: LruBlockCache::new(self.plan.limits.cache_bytes_max),
             limits: self.plan.limits.clone(),
             settings: Settings { default_partitions, name: name.to_owned(), ..Settings::default() },
@@ -199,7 +200,7 @@ impl Fleet {
         };
         let stream = connector.connect().await.ok()?;
         self.journal.count("connections");
-        Some(Connection::new(stream, slot, generation))
+        Some(Connection::new(stream, "sim", slot, generation))
     }
 
     /// Connects to any gateway that runs; waits until one does.

@@ -105,6 +105,7 @@ impl MetadataLog for NotedLog {
 
 /// An [`ObjectStore`] that is watched.
 #[derive(Debug)]
+#[allow(dead_code, reason = "groups are simulated without segments")]
 pub struct NotedObjects {
     pub inner: Arc<dyn ObjectStore>,
     pub pen: Pen,

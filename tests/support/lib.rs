@@ -5,8 +5,17 @@
 //! Called by the suites of `tests/` and by `tests/librdkafka`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod balancer;
 pub mod batches;
+pub mod chaos;
+pub mod company;
 pub mod emulator;
+pub mod feed;
+pub mod fleet;
+pub mod group_cells;
+pub mod group_tools;
+pub mod members;
+pub mod ownership;
 pub mod process;
 pub mod python;
 pub mod raw;

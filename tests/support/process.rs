@@ -242,6 +242,6 @@ pub fn wait_until(what: &str, deadline: Duration, mut holds: impl FnMut() -> boo
 }
 
 #[allow(clippy::disallowed_methods, reason = "the one place that polls what cannot be waited for")]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(POLL);
 }

@@ -32,11 +32,19 @@ impl RawClient {
     /// When nobody listens.
     #[must_use]
     pub fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&addr, DEADLINE).expect("connect");
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, correlation_id: 100 }
+        Self::try_connect(addr).expect("connect")
+    }
+
+    /// Connects, where somebody may not listen.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub fn try_connect(addr: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, DEADLINE)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, correlation_id: 100 })
     }
 
     /// Writes bytes as they are.
@@ -102,6 +110,18 @@ impl RawClient {
         let (received, response) = self.receive::<R>(version);
         assert_eq!(sent, received, "the answer to another request");
         response
+    }
+
+    /// Sends a request and reads its answer; `None` when the other side has closed instead.
+    ///
+    /// # Panics
+    /// When the answer is to something else, or cannot be read.
+    pub fn try_request<R: Request>(&mut self, version: i16, body: &R) -> Option<R::Response> {
+        self.correlation_id += 1;
+        self.write(&frame(self.correlation_id, version, body)).ok()?;
+        let (received, response) = decode_response::<R>(&self.read_frame()?, version).expect("a readable answer");
+        assert_eq!(self.correlation_id, received, "the answer to another request");
+        Some(response)
     }
 
     /// Creates a topic; returns the error code.

@@ -144,7 +144,7 @@ pub fn start_over_ministack(count: usize) -> Option<Vec<Sluice>> {
 }
 
 /// Installs the emulator where it is missing; looks once per test binary.
-fn emulator_is_there() -> bool {
+pub(crate) fn emulator_is_there() -> bool {
     static IS_THERE: OnceLock<bool> = OnceLock::new();
     let is_there = *IS_THERE.get_or_init(|| {
         let declined = std::env::var("SLUICE_SKIP_EMULATOR").as_deref() == Ok("1");

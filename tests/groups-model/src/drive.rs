@@ -1,0 +1,455 @@
+//! Runs scripts against a broker, or several gateways, and compares every answer with the model.
+//!
+//! Promises: a request that waits stays on its own connection; others go to any of the addresses; nothing is retried. An
+//! answer that no world has, or that all worlds have and that does not come, ends the script with a report of all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use fastrand::Rng;
+use sluice_protocol::messages::create_topics::CreatableTopic;
+use sluice_protocol::messages::{CreateTopicsRequest, FindCoordinatorRequest};
+use sluice_protocol::{KString, Request as ApiRequest, decode_response, encode_request};
+use uuid::Uuid;
+
+use crate::model::World;
+use crate::request::{Answer, Body, Group, Id, Request, Ticket, Topic};
+use crate::script::{Session, Step};
+use crate::wire::Names;
+
+/// Longest wait for an answer that must come.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// Longest wait for an answer that may come, where the order of requests is open.
+const GRACE: Duration = Duration::from_millis(150);
+/// How long one look at one connection takes.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// One connection to one address.
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    at: usize,
+    read: Vec<u8>,
+}
+
+impl Connection {
+    fn open(addr: SocketAddr, at: usize) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, DEADLINE).with_context(|| format!("connect to {addr}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        stream.set_read_timeout(Some(LOOK))?;
+        Ok(Self { stream, at, read: Vec::new() })
+    }
+
+    /// A frame, if one is there within [`LOOK`].
+    fn look(&mut self) -> Result<Option<Bytes>> {
+        let mut chunk = [0; 16 << 10];
+        loop {
+            if let Some((head, rest)) = self.read.split_first_chunk::<4>() {
+                let length = usize::try_from(i32::from_be_bytes(*head)).context("a negative length")?;
+                if let Some(frame) = rest.get(..length) {
+                    let frame = Bytes::copy_from_slice(frame);
+                    self.read.drain(..length + 4);
+                    return Ok(Some(frame));
+                }
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => bail!("the broker closed the connection"),
+                Ok(read) => self.read.extend(chunk.iter().take(read)),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// The answer to a request of ours that is no part of a script.
+    fn ask<R: ApiRequest>(&mut self, version: i16, body: &R) -> Result<R::Response> {
+        self.stream.write_all(&encode_request(0, Some("group-model"), version, body)?.to_bytes())?;
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(frame) = self.look()? {
+                return Ok(decode_response::<R>(&frame, version)?.1);
+            }
+            ensure!(Instant::now() < until, "no answer within {DEADLINE:?}");
+        }
+    }
+}
+
+/// A broker, or gateways of one store, made ready for scripts.
+#[derive(Debug)]
+pub struct Target {
+    addrs: Vec<SocketAddr>,
+    prefix: String,
+    topics: BTreeMap<Topic, (String, Uuid)>,
+}
+
+impl Target {
+    /// Makes the two topics that all scripts of a run share. All names begin with `prefix`, which no earlier run had.
+    ///
+    /// # Errors
+    /// When nobody answers as Kafka does.
+    pub fn prepare(addrs: Vec<SocketAddr>, prefix: &str) -> Result<Self> {
+        let first = *addrs.first().context("no address")?;
+        let mut connection = Connection::open(first, 0)?;
+        let mut topics = BTreeMap::new();
+        for topic in [Topic::A, Topic::B] {
+            let name = format!("{prefix}-{topic:?}");
+            let create = CreatableTopic {
+                name: KString::from(name.as_str()),
+                num_partitions: topic.partitions(),
+                replication_factor: 1,
+                ..CreatableTopic::default()
+            };
+            let request = CreateTopicsRequest { topics: vec![create], timeout_ms: 15_000, validate_only: false };
+            let answer = connection.ask(7, &request)?;
+            let created = answer.topics.first().context("no topic in the answer")?;
+            ensure!(i16::from(created.error_code) == 0, "topic {name}: {}", created.error_code);
+            topics.insert(topic, (name, created.topic_id));
+        }
+        topics
+            .insert(Topic::Unknown, (format!("{prefix}-none"), Uuid::from_u128(0x5eed_0000_4000_8000_0000_0000_0000)));
+        let target = Self { addrs, prefix: prefix.to_owned(), topics };
+        target.await_coordinator(&mut connection)?;
+        Ok(target)
+    }
+
+    /// A broker that has just begun makes its internal topic when it is asked for a coordinator.
+    fn await_coordinator(&self, connection: &mut Connection) -> Result<()> {
+        let until = Instant::now() + DEADLINE;
+        let names = Names::new(self.prefix.clone(), self.topics.clone());
+        loop {
+            let key = KString::from(names.group(Group::Missing));
+            let find = FindCoordinatorRequest { key, ..FindCoordinatorRequest::default() };
+            let found = connection.ask(3, &find)?;
+            let mut ready = i16::from(found.error_code) == 0;
+            for n in 0..8 {
+                let group_id = KString::from(names.group(Group::Live(n)));
+                let ask = sluice_protocol::messages::HeartbeatRequest { group_id, ..Default::default() };
+                ready &= matches!(i16::from(connection.ask(4, &ask)?.error_code), 25 | 24);
+            }
+            if ready {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "no group coordinator within {DEADLINE:?}");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// Runs a script. After a request that waits, the next step comes this much later, because requests on two
+    /// connections are in no order. `attempt` makes the names of groups fresh.
+    ///
+    /// # Errors
+    /// The report of the first answer that the model does not have.
+    pub fn run(&self, seed: u64, steps: &[Step], pause: Duration, attempt: usize) -> Result<()> {
+        let mut drive = Drive {
+            target: self,
+            pause,
+            names: Names::new(format!("{}-{seed}-{attempt}", self.prefix), self.topics.clone()),
+            session: Session::default(),
+            idle: self.addrs.iter().map(|_| Vec::new()).collect(),
+            waiting: BTreeMap::new(),
+            frames: BTreeMap::new(),
+            rng: Rng::with_seed(seed),
+            told: String::new(),
+        };
+        for (at, step) in steps.iter().enumerate() {
+            let _ = writeln!(drive.told, "step {at}");
+            let taken = match step {
+                Step::Ask(asks) => {
+                    let requests = asks.iter().map(|ask| drive.session.resolve(ask)).collect();
+                    drive.take(requests)
+                }
+                Step::Expire(group, slot) => match drive.session.expired(*group, *slot) {
+                    Some(after) => drive.expire(*group, drive.session.view(*slot, *group).id, after),
+                    // Its session is short, so nothing that comes after is certain.
+                    None => break,
+                },
+            };
+            if let Err(error) = taken {
+                let now = drive.describe(&[Group::Live(0), Group::Live(1)]);
+                bail!("seed {seed}, step {at}: {error:#}\nthe groups now: {now:?}\nthe script so far:\n{}", drive.told);
+            }
+        }
+        drive.clean_up()
+    }
+}
+
+struct Drive<'a> {
+    target: &'a Target,
+    pause: Duration,
+    names: Names,
+    session: Session,
+    idle: Vec<Vec<Connection>>,
+    waiting: BTreeMap<Ticket, Connection>,
+    /// What this step has read.
+    frames: BTreeMap<Ticket, Bytes>,
+    rng: Rng,
+    /// The script so far, for the report.
+    told: String,
+}
+
+/// What was observed within a step.
+type Answers = BTreeMap<Ticket, Answer>;
+
+impl Drive<'_> {
+    fn connection(&mut self) -> Result<Connection> {
+        let at = self.rng.usize(..self.target.addrs.len());
+        if let Some(connection) = self.idle.get_mut(at).and_then(Vec::pop) {
+            return Ok(connection);
+        }
+        let addr = self.target.addrs.get(at).context("an address")?;
+        Connection::open(*addr, at)
+    }
+
+    fn park(&mut self, connection: Connection) {
+        if let Some(idle) = self.idle.get_mut(connection.at) {
+            idle.push(connection);
+        }
+    }
+
+    fn take(&mut self, requests: Vec<(Ticket, Request)>) -> Result<()> {
+        let predicted = self.session.predict(&requests);
+        let created = self.created(&requests);
+        for (ticket, request) in &requests {
+            let mut connection = self.connection()?;
+            let _ = writeln!(self.told, "  {ticket} -> [{}] {request:?}", connection.at);
+            let frame = self.names.encode(i32::try_from(*ticket)?, request)?;
+            connection.stream.write_all(&frame)?;
+            self.waiting.insert(*ticket, connection);
+        }
+        self.gather(predicted)?;
+        for group in created {
+            self.touch(group)?;
+        }
+        if requests.iter().any(|(ticket, _)| self.waiting.contains_key(ticket)) {
+            // Nothing tells when a request that waits has been taken in, and the next one goes another way.
+            std::thread::park_timeout(self.pause);
+        }
+        Ok(())
+    }
+
+    /// Groups that a Join may just have created. Kafka answers before it has stored them, and reads do not see them before.
+    fn created(&self, requests: &[(Ticket, Request)]) -> BTreeSet<Group> {
+        let joined = requests.iter().filter_map(|(_, request)| match request.body {
+            Body::Join { group, id: Id::Nobody, .. } => Some(group),
+            _ => None,
+        });
+        joined.filter(|g| self.session.worlds.iter().any(|w| w.state(*g).is_none())).collect()
+    }
+
+    /// A read that waits for what is not stored yet.
+    fn touch(&mut self, group: Group) -> Result<()> {
+        let body = Body::Fetch { groups: vec![(group, Some(Vec::new()))], stable: true };
+        self.aside(&Request { version: 8, slot: 0, body })
+    }
+
+    /// Sends something whose answer is of no interest.
+    fn aside(&mut self, request: &Request) -> Result<()> {
+        let mut connection = self.connection()?;
+        connection.stream.write_all(&self.names.encode(-1, request)?)?;
+        let until = Instant::now() + DEADLINE;
+        while connection.look()?.is_none() {
+            ensure!(Instant::now() < until, "no answer within {DEADLINE:?} to {request:?}");
+        }
+        self.park(connection);
+        Ok(())
+    }
+
+    /// Reads this step's answers, and goes on with the worlds that have them.
+    fn gather(&mut self, predicted: Vec<World>) -> Result<()> {
+        self.frames.clear();
+        let (worlds, answers) = self.collect(predicted)?;
+        for (ticket, answer) in &answers {
+            let _ = writeln!(self.told, "  {ticket} <- {answer:?}");
+        }
+        self.session.observe(worlds, &answers);
+        Ok(())
+    }
+
+    /// Reads answers until they are exactly those of a world, and no other world that fits so far has more to come.
+    fn collect(&mut self, predicted: Vec<World>) -> Result<(Vec<World>, Answers)> {
+        let mut answers = Answers::new();
+        let (mut until, mut is_settled) = (Instant::now() + DEADLINE, false);
+        // What nobody expects yet may be there too.
+        self.sweep(&predicted, &mut answers)?;
+        loop {
+            let fits = self.fitting(&predicted, &answers);
+            if fits.is_empty() {
+                return self.report(&predicted, &answers, "no world has these answers");
+            }
+            let (done, more): (Vec<&World>, Vec<&World>) = fits.into_iter().partition(|w| is_complete(w, &answers));
+            let awaited = more.iter().flat_map(|w| w.answers.keys()).find(|t| !answers.contains_key(t)).copied();
+            let Some(awaited) = awaited else {
+                return Ok((done.into_iter().cloned().collect(), answers));
+            };
+            if !done.is_empty() && !is_settled {
+                (until, is_settled) = (Instant::now() + GRACE, true);
+            }
+            if Instant::now() > until {
+                if done.is_empty() {
+                    return self.report(&predicted, &answers, &format!("no answer to {awaited} within {DEADLINE:?}"));
+                }
+                return Ok((done.into_iter().cloned().collect(), answers));
+            }
+            if !self.look(awaited, &mut answers)? || is_settled {
+                self.sweep(&predicted, &mut answers)?;
+            }
+        }
+    }
+
+    /// Looks at one connection; true when the answer was there.
+    fn look(&mut self, ticket: Ticket, answers: &mut Answers) -> Result<bool> {
+        let Some(connection) = self.waiting.get_mut(&ticket) else { bail!("nothing is in flight for {ticket}") };
+        let frame = connection.look().with_context(|| format!("while {ticket} waited"))?;
+        let Some(frame) = frame else { return Ok(false) };
+        let Some(request) = self.session.request(ticket).cloned() else { bail!("{ticket} was never asked") };
+        ensure!(frame.get(..4) == Some(&i32::try_from(ticket)?.to_be_bytes()), "{ticket} got another's answer");
+        if let Some(connection) = self.waiting.remove(&ticket) {
+            self.park(connection);
+        }
+        self.names.bind(ticket, &request, &frame)?;
+        self.frames.insert(ticket, frame);
+        // What came before may speak of an id that is known only now.
+        for (ticket, frame) in &self.frames {
+            let Some(request) = self.session.request(*ticket) else { continue };
+            let answer = self.names.decode(request, frame).with_context(|| format!("answer to {ticket}"))?;
+            answers.insert(*ticket, answer);
+        }
+        Ok(true)
+    }
+
+    /// Looks at every connection that waits, without waiting itself.
+    fn sweep(&mut self, predicted: &[World], answers: &mut Answers) -> Result<()> {
+        let tickets: Vec<Ticket> = self.waiting.keys().copied().collect();
+        for ticket in tickets {
+            let Some(connection) = self.waiting.get_mut(&ticket) else { continue };
+            connection.stream.set_nonblocking(true)?;
+            let mut byte = [0];
+            let there = connection.stream.peek(&mut byte);
+            connection.stream.set_nonblocking(false)?;
+            if !there.is_ok_and(|read| read > 0) {
+                continue;
+            }
+            self.look(ticket, answers)?;
+            if predicted.iter().all(|w| w.has_forgotten(ticket)) {
+                self.frames.remove(&ticket);
+                answers.remove(&ticket);
+            }
+        }
+        Ok(())
+    }
+
+    fn fitting<'w>(&self, predicted: &'w [World], answers: &Answers) -> Vec<&'w World> {
+        let fits = |world: &&World| {
+            // An id may be told to others before it is told to its member: then the rest is needed to judge.
+            let is_partial = !is_complete(world, answers);
+            answers.iter().all(|(ticket, got)| {
+                let expected = world.answers.get(ticket);
+                world.has_forgotten(*ticket)
+                    || expected.is_some_and(|e| self.seen(e) == self.seen(got) || (is_partial && speaks_of_unseen(got)))
+            })
+        };
+        predicted.iter().filter(fits).collect()
+    }
+
+    /// An answer without what cannot be known yet.
+    fn seen(&self, answer: &Answer) -> Answer {
+        let mut answer = answer.clone();
+        match &mut answer {
+            Answer::Describe(groups) => {
+                for group in groups {
+                    for member in &mut group.members {
+                        member.id = self.names.seen(member.id);
+                    }
+                    group.members.sort();
+                }
+            }
+            Answer::Join { members, .. } => {
+                for (id, _, _) in members.iter_mut() {
+                    *id = self.names.seen(*id);
+                }
+                members.sort();
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    fn report<T>(&self, predicted: &[World], answers: &Answers, why: &str) -> Result<T> {
+        let mut text = format!("{why}\n");
+        for (ticket, got) in answers {
+            let _ = writeln!(text, "got      {ticket}: {got:?}");
+        }
+        for (at, world) in predicted.iter().enumerate().take(6) {
+            for (ticket, expected) in &world.answers {
+                let _ = writeln!(text, "expected {ticket}: {expected:?} (world {at})");
+            }
+            if world.answers.is_empty() {
+                let _ = writeln!(text, "expected no answer (world {at})");
+            }
+        }
+        bail!(text)
+    }
+
+    /// A description of groups that is no part of the script.
+    fn describe(&mut self, groups: &[Group]) -> Result<Answer> {
+        let request = Request { version: 5, slot: 0, body: Body::Describe { groups: groups.to_vec() } };
+        let mut connection = self.connection()?;
+        connection.stream.write_all(&self.names.encode(-1, &request)?)?;
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(frame) = connection.look()? {
+                self.park(connection);
+                return self.names.decode(&request, &frame);
+            }
+            ensure!(Instant::now() < until, "no answer to a description within {DEADLINE:?}");
+        }
+    }
+
+    /// Waits until a member's session has run out.
+    fn expire(&mut self, group: Group, id: Id, after: Vec<World>) -> Result<()> {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let told = self.describe(&[group])?;
+            if let Answer::Describe(groups) = &told
+                && groups.iter().all(|g| g.members.iter().all(|m| m.id != id))
+            {
+                break;
+            }
+            ensure!(Instant::now() < until, "{id:?} has not expired: {told:?}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        let _ = writeln!(self.told, "  {id:?} has expired");
+        self.gather(after)
+    }
+
+    /// Takes members out and groups away, so that thousands of scripts leave nothing behind.
+    fn clean_up(&mut self) -> Result<()> {
+        let Some(world) = self.session.worlds.first().cloned() else { return Ok(()) };
+        let mut groups = Vec::new();
+        for (group, state) in &world.groups {
+            let ids = state.members.keys().chain(&state.pending);
+            let members: Vec<(Id, Option<u8>)> = ids.map(|id| (*id, None)).collect();
+            if !members.is_empty() {
+                self.aside(&Request { version: 4, slot: 0, body: Body::Leave { group: *group, members } })?;
+            }
+            groups.push(*group);
+        }
+        self.aside(&Request { version: 2, slot: 0, body: Body::Delete { groups } })
+    }
+}
+
+/// True when everything that a world has was answered.
+fn is_complete(world: &World, answers: &Answers) -> bool {
+    world.answers.keys().all(|ticket| answers.contains_key(ticket))
+}
+
+fn speaks_of_unseen(answer: &Answer) -> bool {
+    matches!(answer, Answer::Join { leader, members, .. }
+        if *leader == Id::Unseen || members.iter().any(|(id, _, _)| *id == Id::Unseen))
+}
