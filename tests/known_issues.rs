@@ -1,17 +1,21 @@
 //! The known issues of this field, one test each: through real sockets, against gateways from the composition root.
 //!
-//! Promises: each test says in its name what must not happen here. Known issues 5 (groups cannot track offsets), 6 (record
-//! formats v0 and v1) and 8 (undocumented authentication of an admin API) come with groups, message sets and that API.
+//! Promises: each test says in its name what must not happen here. Known issues 6 (record formats v0 and v1) and 8
+//! (undocumented authentication of an admin API) come with message sets and that API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+#[path = "known_issues/group_apis.rs"]
+mod group_apis;
 
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
+use sluice::GatewayConfig;
 use sluice_protocol::messages::api_versions::ApiVersion;
 use sluice_protocol::messages::metadata::MetadataRequestTopic;
 use sluice_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ApiVersionsRequest, CreateTopicsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    ProduceRequest,
 };
 use sluice_protocol::{ErrorCode, KString, Request, Uuid};
 use sluice_tests::batches::{batch, batch_of, values};
@@ -171,14 +175,6 @@ fn use_version(client: &mut RawClient, api: &ApiVersion, version: i16, topic_id:
             let request = MetadataRequest { topics: Some(vec![topic]), ..MetadataRequest::default() };
             assert_eq!(client.request(version, &request).topics[0].error_code, none, "Metadata {version}");
         }
-        10 => {
-            let (one, several) = if version < 4 { ("g", Vec::new()) } else { ("", vec![KString::from("g")]) };
-            let request =
-                FindCoordinatorRequest { key: KString::from(one), coordinator_keys: several, ..Default::default() };
-            let answer = client.request(version, &request);
-            let code = if version >= 4 { answer.coordinators[0].error_code } else { answer.error_code };
-            assert_eq!(code, ErrorCode::COORDINATOR_NOT_AVAILABLE, "FindCoordinator {version}: until there are groups");
-        }
         18 => {
             let request = if version < 3 { ApiVersionsRequest::default() } else { named_api_versions() };
             assert_eq!(client.request(version, &request).error_code, none, "ApiVersions {version}");
@@ -194,7 +190,10 @@ fn use_version(client: &mut RawClient, api: &ApiVersion, version: i16, topic_id:
             assert_eq!(answer.error_code, none, "InitProducerId {version}");
             assert!(answer.producer_id >= 0, "InitProducerId {version}");
         }
-        other => panic!("API {other} is advertised, and nothing here tests it"),
+        other => {
+            let is_used = group_apis::use_group_version(client, other, version, topic_id);
+            assert!(is_used, "API {other} is advertised, and nothing here tests it");
+        }
     }
 }
 
@@ -216,22 +215,59 @@ fn create_topics(name: &str) -> CreateTopicsRequest {
     CreateTopicsRequest { topics: vec![topic], timeout_ms: 20_000, validate_only: false }
 }
 
+/// Versions that Kafka has dropped, and that are served to whoever sends them all the same.
+const SERVED_SILENTLY: [(i16, i16); 3] = [(8, 0), (9, 0), (20, 0)];
+
+#[test]
+fn issue_5_what_a_group_committed_is_found_through_every_gateway_and_after_every_restart() {
+    // Holds: I-01, I-06, T5
+    let folder = tempfile::tempdir().unwrap();
+    let mut sluice = Sluice::serve(&["--store", "disk", "--data-dir", folder.path().to_str().unwrap()], &[]);
+    let mut client = RawClient::connect(sluice.kafka);
+    let topic_id = client.request(7, &create_topics("t")).topics[0].topic_id;
+    for version in 0..=10 {
+        let mut client = RawClient::connect(sluice.kafka);
+        let offset = i64::from(version) * 10 + 3;
+        assert_eq!(group_apis::commit(&mut client, version, "g", topic_id, offset), ErrorCode::NONE);
+        // Killed with the answer hardly out.
+        sluice.restart();
+        let mut client = RawClient::connect(sluice.kafka);
+        assert_eq!(group_apis::committed(&mut client, version, "g", topic_id), (offset, "note".to_owned()));
+    }
+    let replicas = Replicas::over_memory(3);
+    let topic_id = RawClient::connect(replicas.kafka(0)).request(7, &create_topics("t")).topics[0].topic_id;
+    for offset in 0..30 {
+        let gateway = |n: i64| RawClient::connect(replicas.kafka(usize::try_from(n % 3).unwrap()));
+        assert_eq!(group_apis::commit(&mut gateway(offset), 9, "g", topic_id, offset), ErrorCode::NONE);
+        assert_eq!(group_apis::committed(&mut gateway(offset + 1), 9, "g", topic_id).0, offset);
+    }
+}
+
 #[test]
 fn issue_7_every_advertised_version_is_served_and_no_other() {
     // Holds: I-08
-    let replicas = Replicas::over_memory(1);
+    let mut config = GatewayConfig::default();
+    config.settings.group_initial_rebalance_delay_ms = 0;
+    let replicas = Replicas::over_memory_with(1, &config);
     let mut client = RawClient::connect(replicas.kafka(0));
     let created = client.request(7, &create_topics("t")).topics[0].clone();
     assert_eq!(created.error_code, ErrorCode::NONE);
     let advertised = client.request(0, &ApiVersionsRequest::default()).api_keys;
-    assert!(advertised.len() >= 8, "{advertised:?}");
+    assert!(advertised.len() >= 19, "{advertised:?}");
     for api in &advertised {
         for version in api.min_version..=api.max_version {
             use_version(&mut client, api, version, created.topic_id);
         }
     }
-    let ranges: BTreeMap<i16, (i16, i16)> =
+    let mut ranges: BTreeMap<i16, (i16, i16)> =
         advertised.iter().map(|a| (a.api_key, (a.min_version, a.max_version))).collect();
+    for (key, min) in SERVED_SILENTLY {
+        let advertised = ranges.get_mut(&key).unwrap();
+        for version in min..advertised.0 {
+            assert!(group_apis::use_group_version(&mut client, key, version, created.topic_id));
+        }
+        advertised.0 = min;
+    }
     for key in -1..=100 {
         let (min, max) = ranges.get(&key).copied().unwrap_or((0, -1));
         for version in [min - 1, max + 1].into_iter().filter(|_| key != 18) {
