@@ -50,7 +50,8 @@ impl Connection {
     /// Sends a request.
     pub async fn send<R: Request>(&mut self, version: i16, body: &R) -> Result<(), Lost> {
         self.sent += 1;
-        let frame = encode_request(self.sent, Some(&self.client_id), version, body).expect("a request that can be written");
+        let frame =
+            encode_request(self.sent, Some(&self.client_id), version, body).expect("a request that can be written");
         match timeout(WRITE_MAX, self.stream.write_all(&frame.to_bytes())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Lost::Closed),

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_store::{
     Appended, BodyRef, ByteChunks, ByteRange, Consistency, Element, Incarnation, LogCapabilities, LogPosition,
-    MetadataLog, ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreResult,
-    TailRead,
+    MetadataLog, ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreClock,
+    StoreResult, TailRead,
 };
 
 use crate::journal::Journal;
@@ -144,5 +144,9 @@ impl ObjectStore for NotedObjects {
 
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities { puts_are_metered: self.puts_are_metered, ..self.inner.capabilities() }
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.inner.clock()
     }
 }

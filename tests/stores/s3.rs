@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sluice_runtime::SystemClock;
 use sluice_s3::{S3Config, S3ObjectStore};
 use sluice_store::{
-    ByteChunks, ByteRange, ObjectKey, ObjectStore, PutOptions, RetryObjectStore, RetryPolicy, StoreErrorKind,
+    ByteChunks, ByteRange, ObjectKey, ObjectStore, PutOptions, RetryObjectStore, RetryPolicy, StoreClock,
+    StoreErrorKind,
 };
 use sluice_tests::emulator;
 
@@ -138,8 +140,10 @@ async fn a_lost_answer_of_a_read_is_unavailable() {
 #[tokio::test]
 async fn t3_the_stores_clock_is_read_off_its_answers() {
     let (_, store) = proxied().await;
-    let (offset_ms, _) = store.clock_offset_ms().expect("an answer had a date");
+    let StoreClock::Measured(reading) = store.clock() else { panic!("no answer had a date: {:?}", store.clock()) };
+    let offset_ms = reading.offset_ms();
     assert!(offset_ms.abs() <= 2_000, "the emulator has our clock, but is {offset_ms} ms ahead");
+    assert!(store.clock().agreed_ms(&SystemClock).is_some());
 }
 
 #[tokio::test]

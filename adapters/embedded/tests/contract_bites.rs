@@ -9,10 +9,11 @@ use sluice_embedded::{MemoryLog, MemoryObjectStore};
 use sluice_runtime::SystemClock;
 use sluice_store::contract::{SharedHandle, log, objects};
 use sluice_store::{
-    Appended, BodyRef, ByteChunks, ByteRange, Consistency, Element, Incarnation, LogCapabilities, LogPosition,
-    MetadataLog, ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreError,
-    StoreErrorKind, StoreResult, Tail, TailRead, metadata_log_contract, object_store_contract,
+    Appended, BodyRef, ByteChunks, ByteRange, ClockReading, Consistency, Element, Incarnation, LogCapabilities,
+    LogPosition, MetadataLog, ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities,
+    StoreClock, StoreError, StoreErrorKind, StoreResult, Tail, TailRead, metadata_log_contract, object_store_contract,
 };
+use tokio::time::Instant;
 
 /// What is wrong with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ enum Defect {
     ListsByName,
     ShowsFirstThousand,
     ForgetsToDelete,
+    HasNoTime,
+    HasOldTime,
     DropsLastOfTail,
     TailOnlyOwn,
     Dedupes,
@@ -43,6 +46,8 @@ struct Broken {
     objects: Arc<MemoryObjectStore>,
     log: Arc<MemoryLog>,
     appended: Mutex<Vec<Element>>,
+    /// The clocks when the store was opened.
+    opened: ClockReading,
 }
 
 impl Broken {
@@ -51,7 +56,8 @@ impl Broken {
         let trusts = matches!(defect, Defect::TrustsChecksums | Defect::KeepsRefusedBytes);
         let objects = if trusts { MemoryObjectStore::trusting(clock) } else { MemoryObjectStore::new(clock) };
         let log = MemoryLog::with_bodies_over(Incarnation(1), 256);
-        Arc::new(Self { defect, objects, log, appended: Mutex::default() })
+        let opened = ClockReading { store_ms: 0, wall_ms: 0, at: Instant::now() };
+        Arc::new(Self { defect, objects, log, appended: Mutex::default(), opened })
     }
 
     fn is(&self, defect: Defect) -> bool {
@@ -102,6 +108,14 @@ impl ObjectStore for Broken {
 
     fn capabilities(&self) -> StoreCapabilities {
         self.objects.capabilities()
+    }
+
+    fn clock(&self) -> StoreClock {
+        match self.defect {
+            Defect::HasNoTime => StoreClock::Unmeasured,
+            Defect::HasOldTime => StoreClock::Measured(self.opened),
+            _ => self.objects.clock(),
+        }
     }
 }
 
@@ -221,6 +235,8 @@ bites! {
     a_listing_by_folders: objects::a_listing_is_in_key_order, ObjectStore, ListsByName;
     a_listing_of_one_page: objects::more_than_a_thousand_objects_are_listed_and_deleted, ObjectStore, ShowsFirstThousand;
     a_delete_of_one_request: objects::more_than_a_thousand_objects_are_listed_and_deleted, ObjectStore, ForgetsToDelete;
+    a_clock_without_a_time: objects::the_clock_is_exempt_or_read_off_the_last_answer, ObjectStore, HasNoTime;
+    a_clock_of_an_earlier_answer: objects::the_clock_is_exempt_or_read_off_the_last_answer, ObjectStore, HasOldTime;
     a_tail_without_its_end:
         log::an_append_is_answered_with_all_after_known_its_own_elements_last, MetadataLog, DropsLastOfTail;
     a_tail_of_only_its_own:

@@ -1,4 +1,4 @@
-//! The store's clock, read off the Date header of every answer (T3).
+//! The store's clock, read off the Date header of every answer, refusals included (T3).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,23 +9,16 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserialization
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use sluice_runtime::SharedClock;
-use tokio::time::Instant;
+use sluice_store::ClockReading;
 
 /// The header counts whole seconds, rounded down: on average half of one is missing.
 const HEADER_ROUNDING_MS: i64 = 500;
-
-/// How far the store's clock is ahead of ours, and when that was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClockOffset {
-    pub(crate) offset_ms: i64,
-    pub(crate) measured_at: Instant,
-}
 
 /// Remembers the Date header of the last answer that had one.
 #[derive(Clone)]
 pub(crate) struct DateRecorder {
     clock: SharedClock,
-    last: Arc<Mutex<Option<ClockOffset>>>,
+    last: Arc<Mutex<Option<ClockReading>>>,
 }
 
 impl DateRecorder {
@@ -33,7 +26,7 @@ impl DateRecorder {
         Self { clock, last: Arc::default() }
     }
 
-    pub(crate) fn last(&self) -> Option<ClockOffset> {
+    pub(crate) fn last(&self) -> Option<ClockReading> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -43,8 +36,8 @@ impl DateRecorder {
             return;
         };
         let Ok(date_ms) = date_ms else { return };
-        let offset_ms = date_ms.saturating_add(HEADER_ROUNDING_MS).saturating_sub(self.clock.wall_ms());
-        let seen = ClockOffset { offset_ms, measured_at: self.clock.now() };
+        let store_ms = date_ms.saturating_add(HEADER_ROUNDING_MS);
+        let seen = ClockReading { store_ms, wall_ms: self.clock.wall_ms(), at: self.clock.now() };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 }
@@ -87,7 +80,7 @@ mod tests {
         dates.record("not a date");
         assert_eq!(dates.last(), None);
         dates.record("Mon, 01 Jan 2024 00:00:00 GMT");
-        let offset_ms = dates.last().unwrap().offset_ms;
+        let offset_ms = dates.last().unwrap().offset_ms();
         assert!((10_000..=10_500).contains(&offset_ms), "{offset_ms}");
     }
 }

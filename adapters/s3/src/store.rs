@@ -20,10 +20,10 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 use sluice_runtime::SharedClock;
 use sluice_store::{
-    ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities, StoreError,
+    ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities, StoreClock, StoreError,
     StoreErrorKind, StoreResult,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::classify::{Effect, classify, classify_code, is_missing_bucket};
 use crate::config::{self, S3Config};
@@ -117,13 +117,6 @@ impl S3ObjectStore {
                 _ => Err(classify(error, Effect::Write, what())),
             },
         }
-    }
-
-    /// How far the store's clock is ahead of ours by the Date header of its last answer, in milliseconds, and when that
-    /// answer came (T3). `None` before the first answer. Exact to half a second and the time the answer travelled.
-    #[must_use]
-    pub fn clock_offset_ms(&self) -> Option<(i64, Instant)> {
-        self.dates.last().map(|seen| (seen.offset_ms, seen.measured_at))
     }
 
     fn full_key(&self, key: &ObjectKey) -> String {
@@ -328,6 +321,10 @@ impl ObjectStore for S3ObjectStore {
 
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities { name: "s3", puts_are_metered: true, durable: true }
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.dates.last().map_or(StoreClock::Unmeasured, StoreClock::Measured)
     }
 }
 

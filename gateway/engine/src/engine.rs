@@ -8,7 +8,7 @@ use sluice_metadata::SessionId;
 use sluice_runtime::{GapWatch, SharedClock, SharedEntropy};
 use sluice_store::{MetadataLog, ObjectStore, OffsetsView};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::api::Readiness;
 use crate::cache::{BlockCache, SegmentReader};
@@ -19,7 +19,7 @@ use crate::limits::{Limits, Settings};
 use crate::metrics::Metrics;
 use crate::produce::Buffer;
 use crate::producer_ids::ProducerIds;
-use crate::replica::{self, Replica};
+use crate::replica::{self, Replica, Shared};
 
 /// Everything an engine is given (I-13).
 #[derive(Debug, Clone)]
@@ -109,7 +109,16 @@ impl Engine {
         let (watch, watch_task) = coordinate::start_watch(&parts, &replica, &gaps, &metrics);
         let (view, view_task) = coordinate::start_view(&parts, &replica, &metrics);
         let expiry = coordinate::expire_offsets(parts.clone(), replica.clone(), reader.clone(), metrics.clone());
-        let background = [watch_task, view_task, tokio::spawn(expiry)].map(|task| task.abort_handle());
+        let shared = replica.shared();
+        let background = [
+            stop_on_panic("the watch", watch_task, shared),
+            stop_on_panic("the offsets view", view_task, shared),
+            stop_on_panic("the expiry of offsets", tokio::spawn(expiry), shared),
+        ];
+        let tasks = vec![
+            stop_on_panic("the log task", log_task, shared),
+            stop_on_panic("the produce buffer", buffer_task, shared),
+        ];
         let _ = metrics.lag.set(Arc::new(GroupLag {
             replica: replica.shared().clone(),
             series_max: parts.limits.lag_series_max,
@@ -121,7 +130,7 @@ impl Engine {
                 fetch_permits: Semaphore::new(parts.limits.fetch_bytes_max),
                 producer_ids: ProducerIds::default(),
                 stopping: AtomicBool::new(false),
-                tasks: vec![log_task.abort_handle(), buffer_task.abort_handle()],
+                tasks,
                 background: Background(background.into()),
                 gaps,
                 watch,
@@ -250,6 +259,20 @@ impl Engine {
     pub fn abort(&self) {
         self.inner.tasks.iter().chain(&self.inner.background.0).for_each(AbortHandle::abort);
     }
+}
+
+/// A gateway without one of its tasks would go on as if all were well: nobody would be expired, or nothing shown. It stops
+/// instead. Gives what ends the task.
+fn stop_on_panic(name: &'static str, task: JoinHandle<()>, shared: &Arc<Shared>) -> AbortHandle {
+    let (abort, shared) = (task.abort_handle(), shared.clone());
+    tokio::spawn(async move {
+        if task.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!(task = name, "a task of the gateway has panicked: it must not go on");
+            shared.set_readiness(Readiness::Failed(format!("{name} has panicked")));
+            shared.wakers.interrupt();
+        }
+    });
+    abort
 }
 
 /// What the offsets view gets of a stop whose time is up.

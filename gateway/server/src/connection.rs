@@ -136,6 +136,10 @@ pub(crate) struct Connection {
     running: Option<Running>,
     inflight: Inflight,
     outbox: Outbox,
+    /// Whether a request was dropped with its peer (T7). What the peer sent behind it is read to the end, for the sake of
+    /// what outlives it (LeaveGroup), and answered no more: a peer that still reads would take it for the missing
+    /// answer (I-07).
+    has_dropped: bool,
     /// Set once it is known that the connection ends; it does when everything begun was answered.
     ending: Option<Close>,
     /// The signal to stop, until it came.
@@ -163,6 +167,7 @@ impl Connection {
             running: None,
             inflight: Inflight::default(),
             outbox: Outbox::default(),
+            has_dropped: false,
             ending: stop.is_none().then_some(Close::Stopped),
             stop,
             timer: Box::pin(sleep_until(now + shared.limits.idle_timeout)),
@@ -265,7 +270,7 @@ impl Connection {
         let stage = match polled {
             Ok(Poll::Pending) if running.ends_with_peer && self.caller.is_gone() => {
                 self.running = None;
-                self.end(Close::PeerClosed);
+                self.has_dropped = true;
                 return true;
             }
             Ok(Poll::Pending) => return false,
@@ -304,8 +309,8 @@ impl Connection {
         let took = self.shared.clock.now().saturating_duration_since(measured.started);
         self.shared.metrics.observe_request(measured.api, took.as_secs_f64());
         match outcome {
-            Outcome::Answer(frame) => self.outbox.push(frame),
-            Outcome::Silence => {}
+            Outcome::Answer(frame) if !self.has_dropped => self.outbox.push(frame),
+            Outcome::Answer(_) | Outcome::Silence => {}
             Outcome::Hangup(refusal) => {
                 self.inflight.clear();
                 self.end(Close::Refused(refusal));
@@ -338,6 +343,7 @@ impl Connection {
         let (frame, memory) = self.take_frame(coming);
         let (dispatch, caller) = (&self.shared.dispatch, &self.caller);
         match catch_unwind(AssertUnwindSafe(|| dispatch.start(frame, caller))) {
+            Ok(Ok(started)) if started.ends_with_peer && self.caller.is_gone() => self.has_dropped = true,
             Ok(Ok(started)) => {
                 self.shared.metrics.count_request(started.api, started.version);
                 let measured = Measured { api: started.api, started: self.shared.clock.now() };
@@ -385,6 +391,12 @@ impl Connection {
             Poll::Ready(Ok(written)) => {
                 self.shared.metrics.bytes_sent.inc_by(written.try_into().unwrap_or_default());
                 self.last_active = self.shared.clock.now();
+                self.stalled_since = None;
+                Ok(true)
+            }
+            Poll::Ready(Err(_)) if self.has_dropped => {
+                // Nobody is there to take it; what was sent before counts all the same.
+                self.outbox = Outbox::default();
                 self.stalled_since = None;
                 Ok(true)
             }

@@ -18,8 +18,8 @@ use sluice_runtime::SharedEntropy;
 use crate::limits::LATE_EFFECTS_MAX;
 use crate::{
     Appended, BodyRef, ByteChunks, ByteRange, Consistency, Incarnation, LogCapabilities, LogPosition, MetadataLog,
-    ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreError, StoreErrorKind,
-    StoreResult, TailRead,
+    ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreClock, StoreError,
+    StoreErrorKind, StoreResult, TailRead,
 };
 
 /// What may befall the operations of one class. Each `_per_mille` is a probability in thousandths; at most one of the
@@ -321,6 +321,10 @@ impl ObjectStore for FaultyObjectStore {
 
     fn capabilities(&self) -> StoreCapabilities {
         self.inner.capabilities()
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.inner.clock()
     }
 }
 

@@ -6,6 +6,7 @@
 //! Called by `engine`; implemented by `adapters/*`; wrapped by the decorators here (one file each).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+mod clock;
 pub mod contract;
 mod error;
 mod faulty;
@@ -18,6 +19,7 @@ mod retry;
 mod scripted;
 mod timeout;
 
+pub use clock::{ClockReading, StoreClock};
 pub use error::{StoreError, StoreErrorKind, StoreResult};
 pub use faulty::{FaultControl, FaultCounts, Faults, FaultyLog, FaultyObjectStore, OperationFaults};
 pub use log::{

@@ -25,5 +25,10 @@ pub const LOG_READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Deadline of one attempt to stage or append.
 pub const LOG_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Answers of a store older than this say nothing of its clock any more (T3).
+pub const CLOCK_READING_AGE_MAX: Duration = Duration::from_secs(60);
+/// Most that a clock may differ from the store's for things to be destroyed by it (T3).
+pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(5);
+
 /// Most effects that a faulty store has outstanding after their answers (one more happens before its answer).
 pub const LATE_EFFECTS_MAX: usize = 64;

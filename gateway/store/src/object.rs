@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{StoreError, StoreErrorKind, StoreResult};
+use crate::{StoreClock, StoreError, StoreErrorKind, StoreResult};
 
 /// A key: segments of `[A-Za-z0-9._-]`, separated by single slashes, each at most 255 bytes, 900 bytes in all.
 ///
@@ -237,4 +237,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug + 'static {
 
     /// What it can do.
     fn capabilities(&self) -> StoreCapabilities;
+
+    /// What it knows of the time (T3), without asking: a store that has a clock of its own says what its last answer told,
+    /// whatever that answered (a refusal, too).
+    fn clock(&self) -> StoreClock;
 }

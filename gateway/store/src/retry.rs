@@ -21,8 +21,8 @@ use crate::limits::{
 };
 use crate::{
     Appended, BodyRef, ByteChunks, ByteRange, Consistency, Incarnation, LogCapabilities, LogPosition, MetadataLog,
-    ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreError, StoreErrorKind,
-    StoreResult, TailRead,
+    ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreClock, StoreError,
+    StoreErrorKind, StoreResult, TailRead,
 };
 
 /// How often a class of errors is retried, and how long is waited before.
@@ -241,6 +241,10 @@ impl ObjectStore for RetryObjectStore {
 
     fn capabilities(&self) -> StoreCapabilities {
         self.inner.capabilities()
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.inner.clock()
     }
 }
 

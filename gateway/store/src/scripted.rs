@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::{
     Appended, BodyRef, ByteChunks, ByteRange, Consistency, Element, Incarnation, LogCapabilities, LogPosition,
     MetadataLog, ObjectInfo, ObjectKey, ObjectStore, Payload, PutOptions, Sealed, Staged, StoreCapabilities,
-    StoreError, StoreErrorKind, StoreResult, Tail, TailRead,
+    StoreClock, StoreError, StoreErrorKind, StoreResult, Tail, TailRead,
 };
 
 /// What one call does.
@@ -30,6 +30,8 @@ pub(crate) struct Scripted {
     script: Mutex<VecDeque<Step>>,
     calls: Mutex<Vec<String>>,
     keeps_crc: bool,
+    /// Exempt, unless a test says otherwise.
+    pub(crate) clock: Mutex<Option<StoreClock>>,
     pub(crate) objects: Mutex<BTreeMap<ObjectKey, ByteChunks>>,
     pub(crate) elements: Mutex<Vec<Element>>,
 }
@@ -115,6 +117,10 @@ impl ObjectStore for Scripted {
 
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities { name: "scripted", puts_are_metered: false, durable: false }
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.clock.lock().unwrap().unwrap_or(StoreClock::Exempt)
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use crate::limits::{LOG_READ_TIMEOUT, LOG_WRITE_TIMEOUT, OBJECT_READ_TIMEOUT, OBJECT_WRITE_TIMEOUT};
 use crate::{
     Appended, BodyRef, ByteChunks, ByteRange, Consistency, Incarnation, LogCapabilities, LogPosition, MetadataLog,
-    ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreError, StoreErrorKind,
-    StoreResult, TailRead,
+    ObjectInfo, ObjectKey, ObjectStore, PutOptions, Sealed, Staged, StoreCapabilities, StoreClock, StoreError,
+    StoreErrorKind, StoreResult, TailRead,
 };
 
 /// The deadlines of one store's operations.
@@ -106,6 +106,10 @@ impl ObjectStore for TimeoutObjectStore {
 
     fn capabilities(&self) -> StoreCapabilities {
         self.inner.capabilities()
+    }
+
+    fn clock(&self) -> StoreClock {
+        self.inner.clock()
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use async_trait::async_trait;
 use sluice_runtime::SharedClock;
 use sluice_store::{
-    ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities, StoreError,
+    ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities, StoreClock, StoreError,
     StoreErrorKind, StoreResult,
 };
 
@@ -132,6 +132,11 @@ impl ObjectStore for DiskObjectStore {
 
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities { name: "disk", puts_are_metered: false, durable: true }
+    }
+
+    fn clock(&self) -> StoreClock {
+        // One machine: its clock is the only one.
+        StoreClock::Exempt
     }
 }
 

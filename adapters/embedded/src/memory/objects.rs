@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use async_trait::async_trait;
 use sluice_runtime::SharedClock;
 use sluice_store::{
-    ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities, StoreError,
+    ByteChunks, ByteRange, ObjectInfo, ObjectKey, ObjectStore, PutOptions, StoreCapabilities, StoreClock, StoreError,
     StoreErrorKind, StoreResult,
 };
 
@@ -118,6 +118,11 @@ impl ObjectStore for MemoryObjectStore {
 
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities { name: "memory", puts_are_metered: false, durable: false }
+    }
+
+    fn clock(&self) -> StoreClock {
+        // One machine: its clock is the only one.
+        StoreClock::Exempt
     }
 }
 

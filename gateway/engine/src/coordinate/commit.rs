@@ -42,24 +42,48 @@ struct Commit<'a> {
     engine: &'a Engine,
     origin: &'a Origin,
     ask: &'a CommitAsk,
+    /// What State was known when it was read.
+    known: Position,
     deadline: Instant,
 }
 
 impl Engine {
     /// Commits offsets; `answers[i]` answers `ask.offsets[i]`.
     ///
-    /// Takes the commit's place in the order of its group when it is called, not when it is first polled: call it as soon
-    /// as the request is read. What State was known is taken at the first poll: after whatever made State fresh (T7).
+    /// Takes the commit's place in the order of its group, and what State was known, when it is called, not when it is
+    /// first polled: call it as soon as the request is read. Whatever State learns while the request waits counts as what
+    /// came between (T7).
     pub fn commit_offsets(
         &self,
+        origin: &Origin,
+        ask: CommitAsk,
+    ) -> impl Future<Output = Vec<EngineResult<()>>> + Send + use<> {
+        let known = self.inner.replica.view().known();
+        self.commit_knowing(Some(known), origin, ask)
+    }
+
+    /// As [`Engine::commit_offsets`], of the first request of a connection: what State was known is taken at the first
+    /// poll, which is to come after a barrier, because the client has seen what it did through other gateways before (T7).
+    pub fn commit_first_offsets(
+        &self,
+        origin: &Origin,
+        ask: CommitAsk,
+    ) -> impl Future<Output = Vec<EngineResult<()>>> + Send + use<> {
+        self.commit_knowing(None, origin, ask)
+    }
+
+    fn commit_knowing(
+        &self,
+        known: Option<Position>,
         origin: &Origin,
         ask: CommitAsk,
     ) -> impl Future<Output = Vec<EngineResult<()>>> + Send + use<> {
         let ticket = self.inner.commits.take(&ask.group_id);
         let (engine, origin) = (self.clone(), origin.clone());
         async move {
+            let known = known.unwrap_or_else(|| engine.inner.replica.view().known());
             let deadline = engine.inner.parts.clock.now() + engine.inner.parts.limits.request_timeout;
-            let commit = Commit { engine: &engine, origin: &origin, ask: &ask, deadline };
+            let commit = Commit { engine: &engine, origin: &origin, ask: &ask, known, deadline };
             let answers = match ticket {
                 Some(ticket) => commit.run(ticket).await,
                 None => Err(EngineError::DidNotHappen("too many commits wait".into())),
@@ -71,7 +95,6 @@ impl Engine {
 
 impl Commit<'_> {
     async fn run(&self, ticket: Ticket) -> EngineResult<Vec<EngineResult<()>>> {
-        let known = self.engine.inner.replica.view().known();
         self.engine.check_asker(self.origin)?;
         self.check_size()?;
         let keys = self.resolve().await?;
@@ -81,7 +104,7 @@ impl Commit<'_> {
             return Ok(answers);
         }
         // An unknown partition is told as such, whatever becomes of the others: Kafka looks for it first.
-        if let Err(error) = self.commit_known(ticket, known, &keys, &mut answers).await {
+        if let Err(error) = self.commit_known(ticket, &keys, &mut answers).await {
             let rest = keys.iter().zip(&mut answers).filter(|(key, _)| key.is_ok());
             rest.for_each(|(_, answer)| *answer = Err(error.clone()));
         }
@@ -92,7 +115,6 @@ impl Commit<'_> {
     async fn commit_known(
         &self,
         ticket: Ticket,
-        known: Position,
         keys: &[EngineResult<Key>],
         answers: &mut [EngineResult<()>],
     ) -> EngineResult<()> {
@@ -109,7 +131,7 @@ impl Commit<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let verdicts = self.commit(ticket, claimed, known, &wanted).await?;
+        let verdicts = self.commit(ticket, claimed, &wanted).await?;
         for (key, answer) in keys.iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
             if let Some(error) = key.as_ref().ok().and_then(|key| verdicts.get(key)) {
                 *answer = Err(error.clone());
@@ -123,7 +145,6 @@ impl Commit<'_> {
         &self,
         ticket: Ticket,
         mut claimed: Claimed,
-        known: Position,
         wanted: &Wanted<'_>,
     ) -> EngineResult<BTreeMap<Key, EngineError>> {
         if !self.engine.inner.parts.defects.commits_unordered {
@@ -135,7 +156,7 @@ impl Commit<'_> {
         }
         self.engine.check_asker(self.origin)?;
         let makes_group = matches!(claimed.group, CommitGroup::New(_));
-        let pending = self.propose(claimed, known, false, wanted).await?;
+        let pending = self.propose(claimed, self.known, false, wanted).await?;
         // The group that this makes is what the next one has to name.
         let held = makes_group.then_some(ticket);
         let outcome = pending.outcome().await?;

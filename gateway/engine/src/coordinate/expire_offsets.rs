@@ -1,8 +1,9 @@
 //! Expiry of committed offsets, by Kafka's rules (`OffsetMetadataManager.cleanupExpiredOffsets`).
 //!
 //! Promises: an offset is deleted only if the commit that was judged still is its last (its position is the guard), and
-//! membership did not change since. Stamps are wall clocks (T3): nothing waits on them.
-//! Never: runs on a gateway that serves nobody; holds up anything: it is one task that proposes one command at a time.
+//! membership did not change since. Stamps are judged only by a wall clock that agrees with the store's (T3).
+//! Never: runs on a gateway that serves nobody; holds up anything: it is one task that proposes one command at a time; asks
+//! the store anything before an offset seems to be due.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_metadata::{CommittedOffset, DeleteOffsets, Group, GroupCommand, GroupOutcome, GroupPhase, Position, State};
+use sluice_store::ObjectKey;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::subscription::{CONSUMER, subscribed_topics};
@@ -18,6 +21,8 @@ use crate::engine::EngineParts;
 use crate::metrics::Metrics;
 use crate::replica::{Patience, Replica};
 
+/// The object that is asked for when only the date of the answer matters. Nobody writes it.
+const DATED_KEY: &str = "clock";
 /// Groups looked at before others get their turn.
 const GROUPS_PER_TURN: usize = 256;
 
@@ -33,7 +38,8 @@ pub(crate) async fn expire_offsets(
         tokio::time::sleep(interval - interval / 10 + parts.entropy.jitter(interval / 5)).await;
         let is_awake = replica.age() <= parts.limits.fresh_for_heartbeat;
         if is_awake && replica.barrier().await.is_ok() {
-            let pass = Pass { parts: &parts, replica: &replica, reader: &reader, metrics: &metrics };
+            let now_ms = OnceCell::new();
+            let pass = Pass { parts: &parts, replica: &replica, reader: &reader, metrics: &metrics, now_ms };
             pass.run().await;
         }
     }
@@ -44,6 +50,8 @@ struct Pass<'a> {
     replica: &'a Replica,
     reader: &'a SegmentReader,
     metrics: &'a Metrics,
+    /// The time that the pass judges by, once it was asked for; `None`: there is none to judge by.
+    now_ms: OnceCell<Option<i64>>,
 }
 
 /// The partitions to delete by topic, each with the position of the commit that expired.
@@ -63,19 +71,43 @@ impl Pass<'_> {
 
     async fn look_at(&self, state: &State, group: &Group, retention_ms: i64) {
         let Some(condition) = Condition::of(group) else { return };
-        let now_ms = self.parts.clock.wall_ms();
-        let judge = |committed: &CommittedOffset| condition.is_expired(committed, now_ms, retention_ms);
         // Kafka deletes groups without members and offsets whenever it looks.
         let is_dead = group.phase == GroupPhase::Empty && group.registered.is_empty() && group.offsets.is_empty();
-        if !is_dead && !group.offsets.values().any(judge) {
+        let local_ms = self.parts.clock.wall_ms();
+        let is_due = group.offsets.values().any(|committed| condition.is_expired(committed, local_ms, retention_ms));
+        if !is_dead && !is_due {
             return;
         }
+        let now_ms = if is_dead { Some(local_ms) } else { self.now_ms().await };
+        let Some(now_ms) = now_ms else { return };
+        let judge = |committed: &CommittedOffset| condition.is_expired(committed, now_ms, retention_ms);
         // Only now: members' subscriptions may have to be read.
         let Ok(Some(subscribed)) = subscribed_topics(self.reader, group).await else { return };
         let expired = expired(state, group, &subscribed, judge, self.parts.limits.expired_offsets_max);
         if is_dead || !expired.is_empty() {
             self.delete(group, expired).await;
         }
+    }
+
+    /// The wall clock, if it agrees with the store's (T3). Asked for once in a pass: an earlier time expires less.
+    async fn now_ms(&self) -> Option<i64> {
+        let agreed_ms = || self.parts.objects.clock().agreed_ms(&*self.parts.clock);
+        let ask = async || {
+            if let Some(now_ms) = agreed_ms() {
+                return Some(now_ms);
+            }
+            if let Ok(key) = ObjectKey::new(DATED_KEY) {
+                // Whatever the answer is, it has a date; that of a failure is judged like any.
+                let _ = self.parts.objects.head(&key).await;
+            }
+            let now_ms = agreed_ms();
+            if now_ms.is_none() {
+                let clock = self.parts.objects.clock();
+                tracing::warn!(store = ?clock, "no offsets expire: this machine's clock does not agree with the store's");
+            }
+            now_ms
+        };
+        *self.now_ms.get_or_init(ask).await
     }
 
     async fn delete(&self, group: &Group, expired: Expired) {

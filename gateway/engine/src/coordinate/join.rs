@@ -28,6 +28,8 @@ struct Intent {
     command: JoinGroup,
     /// Who led the group when it was seen.
     leader: Arc<str>,
+    /// The member's, whether the request names it or not.
+    instance_id: Option<String>,
 }
 
 /// A Join that apply took.
@@ -39,8 +41,10 @@ struct Accepted<'a> {
     leader: Arc<str>,
     /// The member's id.
     member_id: Arc<str>,
-    /// Until the answer.
-    _held: SessionHold<'a>,
+    /// The member's, whether the request named it or not.
+    instance_id: Option<String>,
+    /// Until its wait is over.
+    held: SessionHold<'a>,
 }
 
 /// What a waiting Join needs to know itself again.
@@ -62,17 +66,19 @@ impl Engine {
     /// `FencedWhileWaiting`, `RemovedWhileWaiting`, `GroupMaxSizeReached`, `LimitReached` and `Unexpected` by Kafka's rules; `MemberIdRequired` with the id to join under
     /// (KIP-394); `NotFresh`, `NotCoordinatedNow` and those of a proposal when the client is to try again.
     pub async fn join_group(&self, origin: &Origin, ask: JoinAsk) -> EngineResult<Joined> {
-        let instance_id = ask.instance_id.clone();
         let skips_assignment = ask.supports_skipping_assignment;
         // What the request carried is gone when this returns: a waiting Join keeps nothing of its frame (I-14).
-        let Accepted { group, member, joined, leader, member_id, _held } = self.propose_join(origin, ask).await?;
+        let Accepted { group, member, joined, leader, member_id, instance_id, held } =
+            self.propose_join(origin, ask).await?;
         match joined {
             // Told as an error by the proposal already.
             JoinOutcome::Registered => Err(not_now("the member is registered only")),
             JoinOutcome::Waiting { generation } => {
-                self.wait_for_phase(origin, Waiting { group, member, generation, instance_id, member_id }).await
+                let waiting = Waiting { group, member, generation, instance_id, member_id };
+                self.wait_for_phase(origin, waiting, held).await
             }
             JoinOutcome::Current { replaced } => {
+                drop(held);
                 let leader = (replaced && !skips_assignment).then_some(leader);
                 self.tell_current(group, member, leader, replaced).await
             }
@@ -90,7 +96,7 @@ impl Engine {
             let session = self.hosting_session()?;
             let previewed = preview_payloads(&blobs, session);
             let judge = |view: &State| self.judge_join(view, session, &ask, &new_id, &previewed);
-            let Intent { mut command, leader } = self.decide(Some(origin), judge).await?;
+            let Intent { mut command, leader, instance_id } = self.decide(Some(origin), judge).await?;
             if payloads.is_none() {
                 payloads = Some(self.store_payloads(&blobs).await?);
                 self.check_asker(origin)?;
@@ -98,13 +104,14 @@ impl Engine {
             command.protocols = protocols_of(&ask, payloads.as_deref().unwrap_or_default());
             // From here on the member may be held by the own session: it is answered before another is opened.
             let held = self.inner.replica.wakers().hold_session();
-            match self.propose_group(GroupCommand::Join(command)).await? {
+            match self.propose_held(GroupCommand::Join(command), &held).await? {
                 GroupOutcome::Joined { joined: JoinOutcome::Registered, .. } => {
                     return Err(EngineError::MemberIdRequired(new_id.into()));
                 }
                 GroupOutcome::Joined { group, member, joined } => {
                     let member_id = if ask.member_id.is_empty() { new_id } else { ask.member_id };
-                    return Ok(Accepted { group, member, joined, leader, member_id: member_id.into(), _held: held });
+                    let member_id = member_id.into();
+                    return Ok(Accepted { group, member, joined, leader, member_id, instance_id, held });
                 }
                 GroupOutcome::Refused(refusal) => return Err(refusal.into()),
                 GroupOutcome::Mismatch if !is_second => self.check_reproposal(origin)?,
@@ -155,7 +162,10 @@ impl Engine {
             (_, None) => {}
         }
         let leader = group.map_or_else(|| "".into(), |group| leader_id(group));
-        let intent = Intent { command, leader };
+        let known = group.and_then(|group| group.member_by_id(&ask.member_id));
+        let instance_id = known.and_then(|known| known.instance_id.as_deref()).or(ask.instance_id.as_deref());
+        let instance_id = instance_id.map(str::to_owned);
+        let intent = Intent { command, leader, instance_id };
         // A group that seems not to be there: another gateway may just have made it.
         if group.is_none() { Judged::IfFresh(Ok(intent)) } else { Judged::Certain(intent) }
     }
@@ -184,17 +194,16 @@ impl Engine {
         }
     }
 
-    /// Waits until the phase that the member joined is over.
-    async fn wait_for_phase(&self, origin: &Origin, waiting: Waiting) -> EngineResult<Joined> {
-        let wakers = self.inner.replica.wakers();
-        let guard = wakers.register_group(waiting.group);
-        let _held = self.inner.watch.hold_join(waiting.group);
+    /// Waits until the phase that the member joined is over. What it holds to ends there, however long the answer takes.
+    async fn wait_for_phase(&self, origin: &Origin, waiting: Waiting, held: SessionHold<'_>) -> EngineResult<Joined> {
+        let guard = self.inner.replica.wakers().register_group(waiting.group, held);
+        let waits = self.inner.watch.hold_join(waiting.group);
         self.inner.replica.note_interest();
         loop {
             // Looked at before everything else: what was applied before the registration woke nobody.
             let view = self.inner.replica.view();
             if let Some((group, member)) = self.phase_over(&view, &waiting)? {
-                drop((view, guard));
+                drop((view, guard, waits));
                 return self.tell(&group, &member, leader_id(&group), false).await;
             }
             drop(view);
@@ -262,17 +271,19 @@ impl Engine {
     }
 
     /// The members of the generation with their metadata for the protocol chosen: who has joined the next phase already
-    /// is none of them.
+    /// is none of them, and who has joined it again without that protocol is left out. Whoever assigns is told in answer
+    /// to its Sync that the group rebalances; metadata that is not there might make it fail before.
     async fn joined_members(&self, group: &Group) -> EngineResult<Vec<JoinedMember>> {
-        let members = || group.members.values().filter(|member| member.generation == group.generation);
-        let metadata = members().map(|member| chosen_metadata(group, member)).collect();
+        let of_generation = group.members.values().filter(|member| member.generation == group.generation);
+        let told = of_generation.filter_map(|member| Some((member, Some(chosen_metadata(group, member)?))));
+        let (members, metadata): (Vec<_>, Vec<_>) = told.unzip();
         let metadata = self.read_payloads(metadata).await?;
         let joined = |(member, metadata): (&Arc<Member>, Bytes)| JoinedMember {
             member_id: member.id.clone(),
             instance_id: member.instance_id.clone(),
             metadata,
         };
-        Ok(members().zip(metadata).map(joined).collect())
+        Ok(members.into_iter().zip(metadata).map(joined).collect())
     }
 }
 

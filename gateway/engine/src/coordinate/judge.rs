@@ -11,7 +11,7 @@ use sluice_metadata::{Group, GroupCommand, GroupOutcome, GroupRefusal, Member, S
 use super::api::{MemberClaim, Origin};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult};
-use crate::replica::{GroupGuard, Patience};
+use crate::replica::{GroupGuard, Patience, SessionHold};
 
 /// What was decided from one State.
 pub(super) enum Judged<T> {
@@ -81,15 +81,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Decides from the published State; what does not hold for certain is decided again after a barrier (T5).
-    /// `origin` is that of a request which is dropped when its client is gone (T7).
+    /// Decides from the published State; what does not hold for certain is decided again after a barrier (T5), unless State
+    /// was refreshed since the request was read. `origin` is that of a request which is dropped when its client is gone
+    /// (T7).
     pub(super) async fn decide<T>(
         &self,
         origin: Option<&Origin>,
         judge: impl Fn(&State) -> Judged<T> + Send + Sync,
     ) -> EngineResult<T> {
+        // Looked at before State is: what was published by then is in it. A read that began in the same instant may have
+        // begun before the request was read.
+        let refreshed = self.inner.replica.shared().refreshed();
+        let is_newer = origin.is_some_and(|origin| refreshed > origin.read_at);
         match judge(&self.inner.replica.view()) {
             Judged::Certain(decided) => return Ok(decided),
+            Judged::IfFresh(decided) if is_newer => return decided,
             Judged::IfFresh(decided) if self.inner.parts.defects.errors_without_barrier => return decided,
             Judged::IfFresh(_) => {}
         }
@@ -107,6 +113,16 @@ impl Engine {
     pub(super) async fn propose_group(&self, command: GroupCommand) -> EngineResult<GroupOutcome> {
         let deadline = self.inner.parts.clock.now() + self.inner.parts.limits.request_timeout;
         self.inner.replica.propose_group(command, Patience::Now, deadline).await?.outcome().await
+    }
+
+    /// As `propose_group`, of a Join or a Sync: never sent under another session than the one it holds to.
+    pub(super) async fn propose_held(
+        &self,
+        command: GroupCommand,
+        held: &SessionHold<'_>,
+    ) -> EngineResult<GroupOutcome> {
+        let deadline = self.inner.parts.clock.now() + self.inner.parts.limits.request_timeout;
+        self.inner.replica.propose_held(command, held, deadline).await?.outcome().await
     }
 
     /// The own session, without which nobody can be watched from here.

@@ -28,27 +28,50 @@ impl Engine {
         members: &[LeaveAsk],
     ) -> EngineResult<Vec<EngineResult<()>>> {
         check_group_id(group_id)?;
-        let mut leaving = self.decide(None, |view| judge_leave(view, group_id, members)).await?;
-        let mut outcome = self.propose_leave(&leaving).await?;
-        if outcome == GroupOutcome::Mismatch {
-            self.check_leave_again(origin)?;
-            leaving = self.decide(None, |view| judge_leave(view, group_id, members)).await?;
-            outcome = self.propose_leave(&leaving).await?;
+        let first = self.leave_once(None, group_id, members).await?;
+        let mut answers = first.unwrap_or_else(|| vec![None; members.len()]);
+        // Who was not there any more when this came to the log: named twice, removed by somebody else – or, under its
+        // instance id, replaced by another member, which is to leave instead (T5, T7).
+        let missed: Vec<_> = members.iter().zip(&answers).filter(|(_, answer)| answer.is_none()).collect();
+        if missed.is_empty() {
+            return Ok(answers.into_iter().flatten().collect());
         }
-        let left = match outcome {
+        let missed: Vec<LeaveAsk> = missed.into_iter().map(|(ask, _)| ask.clone()).collect();
+        let again = match self.leave_once(Some(origin), group_id, &missed).await {
+            Ok(Some(again)) => {
+                again.into_iter().map(|answer| answer.unwrap_or(Err(EngineError::UnknownMember))).collect()
+            }
+            Ok(None) => vec![Err(not_now("the group changed while members left")); missed.len()],
+            Err(error) => vec![Err(error); missed.len()],
+        };
+        answers.iter_mut().filter(|answer| answer.is_none()).zip(again).for_each(|(answer, told)| *answer = Some(told));
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Decides and proposes once. `None`: refused for what came between; `None` for one: it was not there any more.
+    /// `again`: the second proposal of a request is made only in time (T7).
+    async fn leave_once(
+        &self,
+        again: Option<&Origin>,
+        group_id: &str,
+        asks: &[LeaveAsk],
+    ) -> EngineResult<Option<Vec<Option<EngineResult<()>>>>> {
+        let leaving = self.decide(None, |view| judge_leave(view, group_id, asks)).await?;
+        if let Some(origin) = again.filter(|_| leaving.members.iter().any(Result::is_ok)) {
+            self.check_leave_again(origin)?;
+        }
+        let left = match self.propose_leave(&leaving).await? {
             GroupOutcome::Left(left) => left,
             GroupOutcome::Refused(refusal) => return Err(refusal.into()),
-            GroupOutcome::Mismatch => return Err(not_now("the group changed while members left")),
+            GroupOutcome::Mismatch => return Ok(None),
             other => return Err(unexpected(&other)),
         };
         let mut left = left.into_iter();
-        let mut answer = |member: EngineResult<MemberNumber>| match member {
-            // Named twice, or removed by somebody else just now.
-            Ok(_) if !left.next().unwrap_or(false) => Err(EngineError::UnknownMember),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
+        let answer = |member: EngineResult<MemberNumber>| match member {
+            Ok(_) => left.next().unwrap_or(false).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
         };
-        Ok(leaving.members.into_iter().map(&mut answer).collect())
+        Ok(Some(leaving.members.into_iter().map(answer).collect()))
     }
 
     async fn propose_leave(&self, leaving: &Leaving) -> EngineResult<GroupOutcome> {

@@ -23,8 +23,10 @@ use crate::replica::SessionHold;
 struct Accepted<'a> {
     group: GroupNumber,
     member: MemberNumber,
-    /// Until the answer.
-    _held: SessionHold<'a>,
+    /// The member's, whether the request named it or not.
+    instance_id: Option<String>,
+    /// Until its wait is over.
+    held: SessionHold<'a>,
 }
 
 /// What a waiting Sync needs to know itself again.
@@ -45,10 +47,10 @@ impl Engine {
     pub async fn sync_group(&self, origin: &Origin, ask: SyncAsk) -> EngineResult<Synced> {
         check_group_id(&ask.group_id)?;
         self.check_asker(origin)?;
-        let (generation, instance_id) = (ask.generation, ask.instance_id.clone());
+        let generation = ask.generation;
         // What the request carried is gone when this returns: a waiting Sync keeps nothing of its frame (I-14).
-        let Accepted { group, member, _held } = self.accept_sync(origin, ask).await?;
-        self.wait_for_assignment(origin, Waiting { group, member, generation, instance_id }).await
+        let Accepted { group, member, instance_id, held } = self.accept_sync(origin, ask).await?;
+        self.wait_for_assignment(origin, Waiting { group, member, generation, instance_id }, held).await
     }
 
     /// Sees to it that the member is watched here, and that what a leader brought is in the log.
@@ -65,25 +67,30 @@ impl Engine {
             self.check_asker(origin)?;
             let judge = |view: &State| judge_sync(view, &ask, &claim).into();
             let (group, member) = self.decide(Some(origin), judge).await?;
+            // Taken before the own session is looked at: the member may be hosted by it, or may be from here on, and is
+            // answered before another is opened.
+            let mut held = self.inner.replica.wakers().hold_session();
             let is_here = member.watch.session == self.hosting_session()?;
             let leads = group.phase == GroupPhase::CompletingRebalance && group.leader == Some(member.number);
-            // From here on the member may be hosted by the own session: it is answered before another is opened.
-            let accepted = |held| Accepted { group: group.number, member: member.number, _held: held };
+            let instance_id = member.instance_id.as_deref().map(str::to_owned);
+            let accepted = |held| Accepted { group: group.number, member: member.number, instance_id, held };
             if is_here {
                 self.inner.watch.note_activity(group.number, member.number);
                 self.inner.watch.note_synced(group.number, member.number, group.generation);
                 if !leads {
-                    return Ok(accepted(self.inner.replica.wakers().hold_session()));
+                    return Ok(accepted(held));
                 }
             }
             if leads && stored.is_none() {
+                // Nothing is proposed yet: however long the object takes, another session may be opened meanwhile.
+                drop(held);
                 let blobs: Vec<&Bytes> = ask.assignments.iter().map(|(_, assignment)| assignment).collect();
                 stored = Some(self.store_payloads(&blobs).await?);
                 self.check_asker(origin)?;
+                held = self.inner.replica.wakers().hold_session();
             }
-            let held = self.inner.replica.wakers().hold_session();
             let assignments = leads.then(|| numbered(&group, &ask, stored.as_deref().unwrap_or_default()));
-            match self.propose_sync(&group, &member, assignments).await? {
+            match self.propose_sync(&group, &member, assignments, &held).await? {
                 GroupOutcome::Synced => {
                     self.inner.watch.note_synced(group.number, member.number, group.generation);
                     return Ok(accepted(held));
@@ -102,6 +109,7 @@ impl Engine {
         group: &Group,
         member: &Member,
         assignments: Option<Vec<(MemberNumber, Payload)>>,
+        held: &SessionHold<'_>,
     ) -> EngineResult<GroupOutcome> {
         let command = SyncGroup {
             group: group.number,
@@ -110,14 +118,19 @@ impl Engine {
             assignments,
             stamp_ms: self.inner.parts.clock.wall_ms(),
         };
-        self.propose_group(GroupCommand::Sync(command)).await
+        self.propose_held(GroupCommand::Sync(command), held).await
     }
 
-    /// Waits until the group is stable in the generation, or no longer in it.
-    async fn wait_for_assignment(&self, origin: &Origin, waiting: Waiting) -> EngineResult<Synced> {
-        let wakers = self.inner.replica.wakers();
-        let guard = wakers.register_group(waiting.group);
-        let _held = self.inner.watch.hold_sync(waiting.group);
+    /// Waits until the group is stable in the generation, or no longer in it. What it holds to ends there, however long
+    /// the answer takes.
+    async fn wait_for_assignment(
+        &self,
+        origin: &Origin,
+        waiting: Waiting,
+        held: SessionHold<'_>,
+    ) -> EngineResult<Synced> {
+        let guard = self.inner.replica.wakers().register_group(waiting.group, held);
+        let waits = self.inner.watch.hold_sync(waiting.group, waiting.member);
         loop {
             let view = self.inner.replica.view();
             let (found, member) = find_member(&view, waiting.group, waiting.member, waiting.instance_id.as_deref())?;
@@ -128,7 +141,7 @@ impl Engine {
             if found.phase == GroupPhase::Stable {
                 let (protocol_type, protocol) = (found.protocol_type.clone(), found.protocol.clone());
                 let assignment = member.assignment.clone();
-                drop((view, guard));
+                drop((view, guard, waits));
                 let assignment = self.read_payloads(vec![assignment]).await?.pop().unwrap_or_default();
                 return Ok(Synced { protocol_type, protocol, assignment });
             }

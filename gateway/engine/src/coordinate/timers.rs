@@ -3,7 +3,8 @@
 //! Promises: a subject is due only after its full time passed in trusted time since this gateway saw its last activity, and
 //! what is then proposed names the activity that was watched, so that apply can refuse it if there was another since. Work
 //! is proportional to what changed: what is due is judged anew when its time comes, not whenever something happens.
-//! Never: judges a member that waits joined under an open session, or one that another open session watches.
+//! Never: judges a member that waits joined under an open session, one whose Sync waits here, or one that another open
+//! session watches.
 //! Called by `watch.rs` alone; asks no clock and no store.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ pub(crate) enum Subject {
     Session(SessionId),
     /// A member or registered one that this gateway watches, or that nobody does.
     Member(GroupNumber, MemberNumber),
-    /// A phase that a Join or Sync here waits for.
+    /// A phase that a Join or Sync here waits for, or that the own session has a part in.
     Phase(GroupNumber),
 }
 
@@ -133,9 +134,12 @@ impl Timers {
         for group in news.groups {
             self.observe_group(scene, group, local);
         }
+        let moved: BTreeSet<GroupNumber> = news.members.iter().map(|(group, _)| *group).collect();
         for (group, member) in news.members {
             self.observe_member(scene, group, member, local);
         }
+        // Who joined or was taken over may give the own session a part in the phase, or take it away.
+        moved.into_iter().for_each(|group| self.reschedule(scene, local, Subject::Phase(group)));
         for session in news.closed {
             for (group, member) in scene.state.hosted(session) {
                 self.observe_member(scene, group, member, local);
@@ -232,7 +236,8 @@ impl Timers {
         self.rank = state.sessions().take_while(|session| Some(session.id) != scene.own).count();
         let mut changed = Vec::new();
         for session in state.sessions().filter(|session| Some(session.id) != scene.own) {
-            let is_hosting = state.hosted_count(session.id) > 0;
+            // A session that only holds Joins hosts as well: nobody expires those while it is open.
+            let is_hosting = state.hosted(session.id).next().is_some();
             let (last_append, since) = (session.last_append, scene.now);
             let fresh = SessionTimer { last_append, since, is_hosting };
             match self.sessions.get_mut(&session.id) {
@@ -367,7 +372,10 @@ impl Timers {
             return Some(timer.since + timeout + self.stagger(scene.limits, self.rank));
         }
         let activity = local.activity.get(&(number, member)).copied().unwrap_or_default();
-        let silent = timer.since.max(activity.at) + timeout;
+        // Kafka's hasSatisfiedHeartbeat: whose Sync waits cannot be heard of otherwise. It is looked at again.
+        let is_syncing = local.syncing.contains_key(&(number, member));
+        let heard = if is_syncing { scene.now } else { activity.at };
+        let silent = timer.since.max(heard) + timeout;
         let unsynced = timer.unsynced.filter(|(generation, _)| {
             let is_running = matches!(group.phase, GroupPhase::CompletingRebalance | GroupPhase::Stable);
             is_running && group.generation == *generation && activity.synced != Some(*generation)
@@ -377,24 +385,30 @@ impl Timers {
         Some(unsynced.map_or(silent, |late| late.min(silent)))
     }
 
-    /// Design section 8: whoever waits here proposes the end of the phase when its time is over.
+    /// Design section 8: whoever waits here proposes the end of the phase when its time is over; and of a phase of joins
+    /// every gateway that has a part in it, for the clients that waited may all be gone.
     fn judge_phase(&mut self, scene: &Scene<'_>, local: &Local, number: GroupNumber) -> Option<Duration> {
         let group = scene.state.group_by_number(number)?;
         let timer = self.phases.get_mut(&number)?;
         let is_waited_for = match group.phase {
-            GroupPhase::PreparingRebalance => local.joins.contains_key(&number),
+            GroupPhase::PreparingRebalance => local.joins.contains_key(&number) || has_part(scene.own, group),
             GroupPhase::CompletingRebalance => local.syncs.contains_key(&number),
             GroupPhase::Empty | GroupPhase::Stable => false,
         };
         if !is_waited_for || (scene.defects.complete_by_one && !timer.began_here) {
             return None;
         }
-        if std::mem::take(&mut timer.was_dropped) && timer.proposed == Some(group.last_change) {
+        let timeout = milliseconds(group.rebalance_timeout_ms());
+        let is_refused = std::mem::take(&mut timer.was_dropped) && timer.proposed == Some(group.last_change);
+        let waits_for_leader = cannot_lead(group);
+        if is_refused || (waits_for_leader && timer.since + timeout <= scene.now) {
             // Nothing came between, and still it could not be completed: its time begins anew, as in Kafka.
             timer.since = scene.now;
             timer.windows = None;
         }
-        let timeout = milliseconds(group.rebalance_timeout_ms());
+        if waits_for_leader {
+            return Some((timer.since + timeout).max(scene.now + RETRY_AFTER));
+        }
         let due = if group.phase == GroupPhase::PreparingRebalance && group.is_initial {
             let first = || Windows::first(timer.since, milliseconds_u32(group.initial_delay_ms), timeout);
             timer.windows.get_or_insert_with(first).end(group, scene.now)
@@ -496,11 +510,25 @@ fn subjected(group: &Group, number: MemberNumber) -> Option<Subjected> {
     Some(Subjected { watch, session_timeout_ms, joined_by: None, is_registered: true })
 }
 
+/// The sessions that watch members of the group or hold their Joins. O(members).
+fn parts(group: &Group) -> impl Iterator<Item = SessionId> + '_ {
+    group.members.values().flat_map(|member| member.joined_by.into_iter().chain([member.watch.session]))
+}
+
+fn has_part(own: Option<SessionId>, group: &Group) -> bool {
+    own.is_some_and(|own| parts(group).any(|session| session == own))
+}
+
 /// How many sessions that have a part in the group come before the own one.
 fn rank_in_group(own: Option<SessionId>, group: &Group) -> u32 {
-    let parts = group.members.values().flat_map(|member| member.joined_by.into_iter().chain([member.watch.session]));
-    let before: BTreeSet<SessionId> = parts.filter(|session| Some(*session) < own).collect();
+    let before: BTreeSet<SessionId> = parts(group).filter(|session| Some(*session) < own).collect();
     u32::try_from(before.len()).unwrap_or(u32::MAX)
+}
+
+/// Only static members are left that have not joined: apply would refuse the end of the phase.
+fn cannot_lead(group: &Group) -> bool {
+    let is_static = || group.members.values().any(|member| member.instance_id.is_some());
+    group.phase == GroupPhase::PreparingRebalance && group.joined == 0 && is_static()
 }
 
 fn milliseconds(ms: i32) -> Duration {

@@ -5,6 +5,8 @@
 //! have shown, the one that closed its session shows.
 //! Never: stands in the way of a commit; reads the view; keeps more than `view_slices_max` slices in mind (I-14).
 
+mod aged;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::aged::Aged;
 use crate::engine::EngineParts;
 use crate::metrics::Metrics;
 use crate::replica::{Replica, ViewNews};
@@ -45,8 +48,8 @@ pub(crate) fn start_view(
         replica: replica.clone(),
         metrics: metrics.clone(),
         flushes,
-        unshown: BTreeMap::new(),
-        recent: BTreeMap::new(),
+        unshown: Aged::default(),
+        recent: Aged::default(),
         not_before: None,
         backoff: BACKOFF_MIN,
     };
@@ -59,9 +62,9 @@ struct ViewTask {
     metrics: Arc<Metrics>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
     /// Slices to write, and since when.
-    unshown: BTreeMap<OffsetSlice, Instant>,
+    unshown: Aged<OffsetSlice>,
     /// What other sessions changed lately, and when: inherited if they die.
-    recent: BTreeMap<(SessionId, OffsetSlice), Instant>,
+    recent: Aged<(SessionId, OffsetSlice)>,
     not_before: Option<Instant>,
     backoff: Duration,
 }
@@ -102,39 +105,34 @@ impl ViewTask {
         for slice in own {
             self.show(slice, now);
         }
-        let oldest = now.checked_sub(self.parts.limits.view_inherit);
-        if self.recent.len() + others.len() > most {
-            self.recent.retain(|_, at| Some(*at) >= oldest);
+        if let Some(oldest) = now.checked_sub(self.parts.limits.view_inherit) {
+            self.recent.forget_before(oldest);
         }
         for key in others {
-            if self.recent.len() < most || self.recent.contains_key(&key) {
-                self.recent.insert(key, now);
+            if self.recent.len() < most || self.recent.contains(&key) {
+                self.recent.renew(key, now);
             }
         }
         for session in closed_here {
             let of_session: Vec<_> = self.recent.keys().filter(|(author, _)| *author == session).cloned().collect();
             for key in of_session {
-                let at = self.recent.remove(&key);
-                if at >= oldest {
-                    self.show(key.1, now);
-                }
+                self.recent.remove(&key);
+                self.show(key.1, now);
             }
         }
     }
 
     fn show(&mut self, slice: OffsetSlice, now: Instant) {
-        if self.unshown.len() < self.parts.limits.view_slices_max || self.unshown.contains_key(&slice) {
-            self.unshown.entry(slice).or_insert(now);
+        if self.unshown.len() < self.parts.limits.view_slices_max || self.unshown.contains(&slice) {
+            self.unshown.add(slice, now);
         } else {
             self.metrics.groups.view_omitted.inc();
         }
     }
 
     fn next_write(&self) -> Option<Instant> {
-        let limits = &self.parts.limits;
-        let oldest = self.unshown.values().min().map(|since| *since + limits.view_linger)?;
-        // A full batch need not wait for more.
-        let due = if self.unshown.len() >= limits.view_batch_max { self.parts.clock.now() } else { oldest };
+        // However many slices wait: each is written once for all commits of that time.
+        let due = self.unshown.oldest()? + self.parts.limits.view_linger;
         Some(self.not_before.map_or(due, |held| due.max(held)))
     }
 
@@ -150,16 +148,11 @@ impl ViewTask {
 
     /// Writes the slices that have waited longest; false when the view does not take them now.
     async fn write_batch(&mut self) -> bool {
-        let mut slices: Vec<_> = self.unshown.iter().map(|(slice, since)| (*since, slice.clone())).collect();
-        slices.sort_unstable();
-        slices.truncate(self.parts.limits.view_batch_max.max(1));
+        let slices = self.unshown.take_oldest(self.parts.limits.view_batch_max.max(1));
         let state = self.replica.view();
         let (incarnation, now_ms) = (self.parts.log.incarnation(), self.parts.clock.wall_ms());
         let item = |slice: &OffsetSlice| OffsetsItem { incarnation, updated_at_ms: now_ms, ..item_of(&state, slice) };
         let items: Vec<_> = slices.iter().map(|(_, slice)| item(slice)).collect();
-        for (_, slice) in &slices {
-            self.unshown.remove(slice);
-        }
         let answers = tokio::time::timeout(PUT_TIMEOUT, self.parts.offsets_view.put(items)).await;
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut is_well = true;
@@ -172,7 +165,7 @@ impl ViewTask {
                 answer => {
                     self.metrics.groups.view_failures.inc();
                     tracing::warn!(group = %slice.group_id, ?answer, "the offsets view did not take an item");
-                    self.unshown.entry(slice).or_insert(since);
+                    self.unshown.add(slice, since);
                     is_well = false;
                 }
             }

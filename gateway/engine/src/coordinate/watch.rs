@@ -44,6 +44,8 @@ pub(crate) struct Local {
     pub(crate) joins: BTreeMap<GroupNumber, usize>,
     /// How many Syncs of each group wait here.
     pub(crate) syncs: BTreeMap<GroupNumber, usize>,
+    /// Whose Syncs they are: such a member is heard of as long as its Sync waits.
+    pub(crate) syncing: BTreeMap<(GroupNumber, MemberNumber), usize>,
     /// Groups for which a Join or Sync began to wait since the last look.
     pub(crate) began_waiting: BTreeSet<GroupNumber>,
 }
@@ -57,7 +59,8 @@ pub(crate) struct Activity {
     pub(crate) synced: Option<i32>,
 }
 
-/// A Join or Sync that waits: while one does, this gateway proposes the end of the group's phase when it is due.
+/// A Join or Sync that waits: while one does, this gateway proposes the end of the group's phase when it is due, and the
+/// member whose Sync waits is not silent.
 #[derive(Debug)]
 pub(crate) struct PhaseHold {
     told: Arc<Told>,
@@ -66,16 +69,45 @@ pub(crate) struct PhaseHold {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Waits {
+pub(super) enum Waits {
     Join,
-    Sync,
+    Sync(MemberNumber),
 }
 
 impl Local {
-    fn waiting(&mut self, waits: Waits) -> &mut BTreeMap<GroupNumber, usize> {
+    pub(super) fn begin_wait(&mut self, group: GroupNumber, waits: Waits) {
         match waits {
-            Waits::Join => &mut self.joins,
-            Waits::Sync => &mut self.syncs,
+            Waits::Join => add_one(&mut self.joins, group),
+            Waits::Sync(member) => {
+                add_one(&mut self.syncs, group);
+                add_one(&mut self.syncing, (group, member));
+            }
+        }
+        self.began_waiting.insert(group);
+    }
+
+    pub(super) fn end_wait(&mut self, group: GroupNumber, waits: Waits, now: Duration) {
+        match waits {
+            Waits::Join => take_one(&mut self.joins, group),
+            Waits::Sync(member) => {
+                take_one(&mut self.syncs, group);
+                take_one(&mut self.syncing, (group, member));
+                // T2: as in Kafka, the session timeout begins anew when a Sync is answered, whatever the answer.
+                self.activity.entry((group, member)).or_default().at = now;
+            }
+        }
+    }
+}
+
+fn add_one<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    *counts.entry(key).or_default() += 1;
+}
+
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
         }
     }
 }
@@ -87,10 +119,7 @@ impl Told {
     }
 
     fn hold(self: &Arc<Self>, group: GroupNumber, waits: Waits) -> PhaseHold {
-        let mut local = self.local();
-        *local.waiting(waits).entry(group).or_default() += 1;
-        local.began_waiting.insert(group);
-        drop(local);
+        self.local().begin_wait(group, waits);
         self.nudged.notify_one();
         PhaseHold { told: self.clone(), group, waits }
     }
@@ -115,22 +144,16 @@ impl Watch {
         self.0.hold(group, Waits::Join)
     }
 
-    /// A Sync of the group waits here.
-    pub(crate) fn hold_sync(&self, group: GroupNumber) -> PhaseHold {
-        self.0.hold(group, Waits::Sync)
+    /// The member's Sync waits here.
+    pub(crate) fn hold_sync(&self, group: GroupNumber, member: MemberNumber) -> PhaseHold {
+        self.0.hold(group, Waits::Sync(member))
     }
 }
 
 impl Drop for PhaseHold {
     fn drop(&mut self) {
-        let mut local = self.told.local();
-        let waiting = local.waiting(self.waits);
-        if let Some(count) = waiting.get_mut(&self.group) {
-            *count -= 1;
-            if *count == 0 {
-                waiting.remove(&self.group);
-            }
-        }
+        let now = self.told.time.look().trusted;
+        self.told.local().end_wait(self.group, self.waits, now);
     }
 }
 

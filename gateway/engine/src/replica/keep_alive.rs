@@ -12,9 +12,10 @@ use super::session::OwnSession;
 use super::waiter::waiter;
 
 impl LogTask {
-    /// True when the own session watches members: it must be heard of (T1), and State must be fresh (T4).
+    /// True when the own session watches members or holds their Joins: it must be heard of (T1), and State must be fresh
+    /// (T4).
     pub(super) fn is_hosting(&self) -> bool {
-        self.session.id().is_some_and(|own| self.state.hosted_count(own) > 0)
+        self.session.id().is_some_and(|own| self.state.hosted(own).next().is_some())
     }
 
     /// When the next entry without commands is due, if no other comes before it (T1).

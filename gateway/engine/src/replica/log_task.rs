@@ -136,12 +136,13 @@ impl LogTask {
 
     async fn follow_events(&mut self) -> Result<(), Fatal> {
         loop {
+            let looked_at = self.parts.clock.now();
             self.start_appends();
             self.start_read();
             if self.is_closed() {
                 return Ok(());
             }
-            match self.next_event().await {
+            match self.next_event(looked_at).await {
                 Event::Appended(answer) => self.on_appended(answer).await?,
                 Event::Read(answer) => self.on_read(answer).await?,
                 Event::Staged(staged) => self.on_staged(staged),
@@ -151,8 +152,8 @@ impl LogTask {
         }
     }
 
-    async fn next_event(&mut self) -> Event {
-        let deadline = self.next_look();
+    async fn next_event(&mut self, looked_at: Instant) -> Event {
+        let deadline = self.next_look(looked_at);
         // A gateway that cannot append lets requests wait in their bounded queue, and barriers with them.
         let takes_requests = self.drafts.len() < self.parts.limits.queue_len && self.closing.is_none();
         tokio::select! {
@@ -235,7 +236,10 @@ impl LogTask {
         } else if self.wants_barrier_read(now) {
             due = Some((spaced(limits.barrier_spacing), Consistency::Strong));
         } else if self.shared.wakers.count() > 0 {
-            due = Some((refreshed(self.poll_interval), Consistency::Eventual));
+            let at = refreshed(self.poll_interval);
+            // T4, T6: a read that may lag says nothing of how new State is. One that may not takes its place in time.
+            let is_old = at.max(now) >= self.shared.refreshed() + limits.refresh;
+            due = Some((at, if is_old { Consistency::Strong } else { Consistency::Eventual }));
         } else if self.is_awake() {
             due = Some((refreshed(limits.refresh), Consistency::Strong));
         }
@@ -254,15 +258,16 @@ impl LogTask {
         self.barriers.iter().any(|barrier| barrier.ticket >= covering)
     }
 
-    fn next_look(&self) -> Option<Instant> {
+    /// When something is due that was not at `looked_at`, the last look at what can be done. What was overdue then waits
+    /// for something else than time: an answer, which is an event of its own.
+    fn next_look(&self, looked_at: Instant) -> Option<Instant> {
         let now = self.parts.clock.now();
         let read = if self.reading.is_none() { self.read_due(now).map(|(at, _)| at) } else { None };
         let append = if self.appending.is_none() { self.append_not_before } else { None };
         let cover = self.appending.as_ref().filter(|_| !self.barriers.is_empty() && self.reading.is_none());
-        let cover = cover.map(|a| a.started + APPEND_COVERS_BARRIERS).filter(|at| *at > now);
-        // What is overdue waits for something else than time.
-        let later = [self.linger_ends(), self.keepalive_due()].map(|at| at.filter(|at| *at > now));
-        [read, append, cover].into_iter().chain(later).flatten().min()
+        let cover = cover.map(|a| a.started + APPEND_COVERS_BARRIERS);
+        let later = [append, cover, self.linger_ends(), self.keepalive_due()];
+        read.into_iter().chain(later.into_iter().flatten().filter(|at| *at > looked_at)).min()
     }
 
     async fn on_read(&mut self, answer: StoreResult<TailRead>) -> Result<(), Fatal> {
@@ -277,10 +282,9 @@ impl LogTask {
                 self.poll_interval =
                     if woken > 0 { limits.poll_min } else { (self.poll_interval * 2).min(limits.poll_max) };
                 self.read_not_before = None;
-                match consistency {
-                    Consistency::Strong => self.on_refreshed(op, started),
-                    // May lag behind what barriers ask for: they wait for a strong one.
-                    Consistency::Eventual => self.on_refreshed(0, started),
+                // One that may lag makes nothing fresh (T6), and no barrier is satisfied by it (T5).
+                if consistency == Consistency::Strong {
+                    self.on_refreshed(op, started);
                 }
                 Ok(())
             }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::draft::{Draft, Terms};
 use super::handle::{LogRequest, Replica, give_up, gone};
 use super::waiter::{Pending, waiter};
+use super::wakers::SessionHold;
 use crate::error::{EngineError, EngineResult};
 
 /// Whether a command may wait for others that share its entry.
@@ -80,7 +81,7 @@ impl Drop for PendingGroup {
 
 impl Replica {
     /// Enqueues a command of a group; the queue's room is waited for until `deadline`. Commands are sent in the order in
-    /// which they were enqueued.
+    /// which they were enqueued. Not for a Join or a Sync.
     ///
     /// # Errors
     /// `DidNotHappen`: there was no room in time, or the gateway is stopping.
@@ -90,9 +91,31 @@ impl Replica {
         patience: Patience,
         deadline: Instant,
     ) -> EngineResult<PendingGroup> {
+        self.enqueue_group(command, patience, None, deadline).await
+    }
+
+    /// As `propose_group`, of a Join or a Sync: not sent once the session that the request holds to is lost. The number is
+    /// the hold's own, so that no loss falls between the two.
+    ///
+    /// # Errors
+    /// As `propose_group`.
+    pub(crate) async fn propose_held(
+        &self,
+        command: GroupCommand,
+        held: &SessionHold<'_>,
+        deadline: Instant,
+    ) -> EngineResult<PendingGroup> {
+        self.enqueue_group(command, Patience::Now, Some(held.losses()), deadline).await
+    }
+
+    async fn enqueue_group(
+        &self,
+        command: GroupCommand,
+        patience: Patience,
+        under: Option<u64>,
+        deadline: Instant,
+    ) -> EngineResult<PendingGroup> {
         let unsent_until = self.parts.clock.now() + self.parts.limits.unsent_command;
-        let under = matches!(&command, GroupCommand::Join(_) | GroupCommand::Sync(_));
-        let under = under.then(|| self.wakers().losses());
         let (waiter, pending) = waiter();
         let terms = Terms { patience, unsent_until: Some(unsent_until), under };
         let draft = Draft::Command { command: Box::new(Command::Group(command)), waiter, terms };

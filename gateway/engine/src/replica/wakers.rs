@@ -69,10 +69,10 @@ impl Wakers {
         WakeGuard { wakers: self, id, keys, notify }
     }
 
-    /// Registers a wait for `group` to go on. The caller looks at State again after this, before it waits, and notes its
-    /// interest with the replica, so that the log is polled (T4).
-    pub(crate) fn register_group(&self, group: GroupNumber) -> GroupGuard<'_> {
-        let hold = self.hold_session();
+    /// Registers a wait for `group` to go on, under the session that the request has held to since before its command was
+    /// proposed: were it lost since, the wait is over at once. The caller looks at State again after this, before it
+    /// waits, and notes its interest with the replica, so that the log is polled (T4).
+    pub(crate) fn register_group<'a>(&'a self, group: GroupNumber, hold: SessionHold<'a>) -> GroupGuard<'a> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let notify = Arc::new(Notify::new());
         lock(&self.groups).entry(group).or_default().push((id, notify.clone()));
@@ -203,7 +203,7 @@ impl GroupGuard<'_> {
         self.notify.notified().await;
     }
 
-    /// True when the session that was open at the registration is lost: the request is answered 15 and lets go.
+    /// True when the session that the request holds to is lost: it is answered 15 and lets go.
     pub(crate) fn is_session_lost(&self) -> bool {
         self.hold.is_lost()
     }
@@ -221,6 +221,11 @@ impl SessionHold<'_> {
     /// True when the session is lost: the request is answered 15 and lets go.
     pub(crate) fn is_lost(&self) -> bool {
         self.losses < self.wakers.losses()
+    }
+
+    /// How many own sessions had been lost when it was taken.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses
     }
 }
 
@@ -257,7 +262,8 @@ mod tests {
     #[tokio::test]
     async fn wakes_those_who_wait_for_the_group_and_counts_nobody_else() {
         let wakers = Wakers::default();
-        let (one, other) = (wakers.register_group(GroupNumber(1)), wakers.register_group(GroupNumber(2)));
+        let register = |group| wakers.register_group(GroupNumber(group), wakers.hold_session());
+        let (one, other) = (register(1), register(2));
         assert_eq!(wakers.count(), 2);
         assert_eq!(wakers.wake(&[key(1)], &[GroupNumber(3)]), 0, "nobody waits for these");
         assert_eq!(wakers.wake(&[], &[GroupNumber(1)]), 1);
@@ -274,13 +280,16 @@ mod tests {
     #[tokio::test]
     async fn what_holds_to_a_lost_session_is_woken_and_counted_until_it_is_gone() {
         let wakers = Wakers::default();
-        let (waiting, hold) = (wakers.register_group(GroupNumber(1)), wakers.hold_session());
+        let (waiting, hold) = (wakers.hold_session(), wakers.hold_session());
+        let waiting = wakers.register_group(GroupNumber(1), waiting);
         assert!(!waiting.is_session_lost() && !wakers.holds_lost_session());
         wakers.lose_session();
         waiting.woken().await;
         let later = wakers.hold_session();
         assert!(waiting.is_session_lost() && hold.is_lost() && !later.is_lost());
         drop(waiting);
+        let hold = wakers.register_group(GroupNumber(2), hold);
+        assert!(hold.is_session_lost(), "a wait that begins after the loss is over at once");
         assert!(wakers.holds_lost_session(), "one has not answered yet");
         assert!(wakers.released().now_or_never().is_none());
         drop(hold);

@@ -104,6 +104,36 @@ async fn a_commit_of_a_generation_that_ended_elsewhere_changes_nothing() {
     assert!(cluster.group("g").await.offsets.is_empty());
 }
 
+// Holds: T7 (what State was known when the commit was read, not when its wait for a fresh State was over)
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_waits_after_its_reading_never_moves_an_offset_back() {
+    let mut cluster = Cluster::new();
+    let (a, b) = cluster.two().await;
+    a.make_topic("t").await;
+    let joined = a.alone("g").await;
+    b.commit("g", claim(&joined), &[("t", 0, 4)]).await.unwrap();
+    a.engine.barrier().await.unwrap();
+    let read = a.engine.commit_offsets(&a.origin(), commit_ask("g", claim(&joined), vec![offset("t", 0, 5)]));
+    b.commit("g", claim(&joined), &[("t", 0, 10)]).await.unwrap();
+    // What a State of more than 10 s ago asks for (T6).
+    a.engine.barrier().await.unwrap();
+    let answer = read.await.remove(0);
+    assert!(answer.as_ref().is_err_and(is_now_not), "{answer:?}");
+    assert_eq!(b.committed("g", "t", 0).await, Some(10));
+}
+
+// Holds: T7 (the first request of a connection: after a barrier)
+#[tokio::test(start_paused = true)]
+async fn the_first_commit_of_a_connection_may_go_back_behind_what_another_gateway_took() {
+    let mut cluster = Cluster::new();
+    let (a, b, joined) = stalled(&mut cluster).await;
+    let ask = commit_ask("g", claim(&joined), vec![offset("t", 0, 5)]);
+    let read = a.engine.commit_first_offsets(&a.origin(), ask);
+    a.engine.barrier().await.unwrap();
+    read.await.remove(0).unwrap();
+    assert_eq!(b.committed("g", "t", 0).await, Some(5));
+}
+
 /// Two commits read on one gateway one after the other; the first has to ask the log about a topic that it does not know.
 /// What stands in the end.
 async fn commit_twice(defects: Defects) -> Option<i64> {

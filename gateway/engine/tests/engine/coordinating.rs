@@ -176,3 +176,23 @@ async fn deletions_of_a_gone_client_are_dropped() {
     settle().await;
     assert_eq!(cluster.group("g").await.offsets.len(), 1);
 }
+
+// Holds: T5 (a strong read that started after the request serves it, whoever asked for it)
+#[tokio::test(start_paused = true)]
+async fn a_state_refreshed_since_the_request_was_read_needs_no_further_barrier() {
+    let mut cluster = Cluster::new();
+    let (a, _b) = cluster.two().await;
+    let joined = a.alone("g").await;
+    let second = a.joining(join_ask("g", "")).await;
+    let reads = || a.engine.metrics().log_reads.get();
+    let old = a.origin();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    a.engine.barrier().await.unwrap();
+    for (origin, reads_more) in [(old, 0), (a.origin(), 1)] {
+        let before = reads();
+        let answer = a.engine.heartbeat(&origin, "g", &claim(&joined)).await;
+        assert!(matches!(answer, Err(EngineError::RebalanceInProgress)), "{answer:?}");
+        assert_eq!(reads() - before, reads_more);
+    }
+    second.abort();
+}

@@ -1,9 +1,16 @@
 //! How fresh State is kept for groups, and at what price (T4, T5, T6).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use sluice_engine::{EngineError, Limits};
-use sluice_store::{Faults, OperationFaults};
+use sluice_store::{
+    Appended, BodyRef, Consistency, Faults, Incarnation, LogCapabilities, LogPosition, MetadataLog, OperationFaults,
+    Sealed, Staged, StoreError, StoreErrorKind, StoreResult, Tail, TailRead,
+};
 use tokio::time::{Instant, sleep};
 
 use super::members::{hasty, join_ask, nobody, settle};
@@ -121,4 +128,91 @@ async fn commits_share_entries_and_an_idle_log_takes_the_first_at_once() {
     }
     assert!(began.elapsed() <= Duration::from_millis(30), "{:?}", began.elapsed());
     assert!(cluster.log.last().0 - before <= 2, "{} entries", cluster.log.last().0 - before);
+}
+
+/// A log that shows nothing new to reads that may lag, as a replica of a store does that fell behind.
+#[derive(Debug)]
+struct LaggingLog {
+    inner: Arc<dyn MetadataLog>,
+    eventual: AtomicU64,
+    strong: AtomicU64,
+    /// Strong reads are refused.
+    is_dark: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl MetadataLog for LaggingLog {
+    fn incarnation(&self) -> Incarnation {
+        self.inner.incarnation()
+    }
+
+    async fn stage(&self, entry: &Sealed) -> StoreResult<Staged> {
+        self.inner.stage(entry).await
+    }
+
+    async fn append(&self, entries: &[Staged], known: LogPosition) -> StoreResult<Appended> {
+        self.inner.append(entries, known).await
+    }
+
+    async fn read(&self, known: LogPosition, consistency: Consistency) -> StoreResult<TailRead> {
+        if consistency == Consistency::Eventual {
+            self.eventual.fetch_add(1, Ordering::Relaxed);
+            return Ok(TailRead::Tail(Tail { first: known.next(), elements: Vec::new() }));
+        }
+        if self.is_dark.load(Ordering::Relaxed) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "dark"));
+        }
+        self.strong.fetch_add(1, Ordering::Relaxed);
+        self.inner.read(known, consistency).await
+    }
+
+    async fn read_body(&self, body: &BodyRef) -> StoreResult<Bytes> {
+        self.inner.read_body(body).await
+    }
+
+    fn capabilities(&self) -> LogCapabilities {
+        self.inner.capabilities()
+    }
+}
+
+// Holds: T4, T6
+#[tokio::test(start_paused = true)]
+async fn polls_that_may_lag_make_nothing_fresh_and_are_strong_once_a_second() {
+    let mut cluster = Cluster::new();
+    let lagging = Arc::new(LaggingLog {
+        inner: cluster.log.clone(),
+        eventual: AtomicU64::new(0),
+        strong: AtomicU64::new(0),
+        is_dark: false.into(),
+    });
+    let a = cluster.start(Limits::default(), hasty(), lagging.clone()).await;
+    let b = cluster.gateway_with(Limits::default(), hasty()).await;
+    a.make_topic("t").await;
+    a.engine.barrier().await.unwrap();
+    b.engine.barrier().await.unwrap();
+    // Somebody waits on `a` for nothing that happens.
+    let engine = a.engine.clone();
+    let ask = sluice_engine::FetchAsk {
+        topic: super::support::topic("t"),
+        partition: 0,
+        offset: 0,
+        max_bytes: 1,
+        leader_epoch: None,
+    };
+    let fetch = tokio::spawn(async move { engine.fetch(super::support::call(vec![ask], secs(60))).await });
+    settle().await;
+    b.commit_made_group("g").await;
+    let (strong, eventual) = (lagging.strong.load(Ordering::Relaxed), lagging.eventual.load(Ordering::Relaxed));
+    sleep(secs(10)).await;
+    let strong = lagging.strong.load(Ordering::Relaxed) - strong;
+    assert!((8..=11).contains(&strong), "one poll a second is strong: {strong}");
+    let eventual = lagging.eventual.load(Ordering::Relaxed) - eventual;
+    assert!((25..=35).contains(&eventual), "the others are not: {eventual}");
+    // Polls alone show that nothing is known to be new any more.
+    let fresh = Limits::default().fresh_for_heartbeat;
+    lagging.is_dark.store(true, Ordering::Relaxed);
+    sleep(secs(3)).await;
+    let answer = a.engine.ensure_fresh_within(fresh).await;
+    assert!(matches!(answer, Err(EngineError::NotFresh(_))), "{answer:?}");
+    fetch.abort();
 }

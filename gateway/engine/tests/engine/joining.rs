@@ -444,28 +444,6 @@ async fn a_waiting_join_hears_that_its_member_left_or_was_replaced() {
     heir.abort();
 }
 
-// Holds: I-06 (the leader assigns to its own generation, whatever has followed by the time it is told)
-#[tokio::test(start_paused = true)]
-async fn a_leader_is_not_told_of_those_who_have_joined_the_next_phase() {
-    let mut cluster = Cluster::new();
-    let (a, b) = cluster.two().await;
-    let first = a.join(join_ask("g", "")).await.unwrap();
-    let second = b.joining(join_ask("g", "")).await;
-    let first = a.join(join_ask("g", &first.member_id)).await.unwrap();
-    let second = second.await.unwrap().unwrap();
-    a.sync(sync_ask("g", &first, &[])).await.unwrap();
-    let leader = b.joining(join_ask("g", &first.member_id)).await;
-    a.engine.barrier().await.unwrap();
-    // Both are in the log before the leader's gateway looks: the end of its phase, and what came after.
-    a.join(join_ask("g", &second.member_id)).await.unwrap();
-    let third = a.joining(join_ask("g", "")).await;
-    let told = leader.await.unwrap().unwrap();
-    assert_eq!(told.generation, 3);
-    let members: Vec<_> = told.members.iter().map(|member| &member.member_id).collect();
-    assert_eq!(members, [&first.member_id, &second.member_id]);
-    third.abort();
-}
-
 // Holds: I-06 (KIP-345, KIP-814)
 #[tokio::test(start_paused = true)]
 async fn a_static_member_comes_back_on_another_gateway_without_a_rebalance() {

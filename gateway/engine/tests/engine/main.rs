@@ -3,9 +3,13 @@
 
 mod committing;
 mod coordinating;
+mod expiring;
 mod fetching;
 mod freshness;
+mod holding;
 mod joining;
+mod leading;
+mod leaving;
 mod members;
 mod patience;
 mod producing;

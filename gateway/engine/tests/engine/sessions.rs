@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sluice_engine::{EngineError, Limits};
+use sluice_engine::{EngineError, JoinAsk, Limits};
 use sluice_store::{Faults, OperationFaults};
 use tokio::time::sleep;
 
-use super::members::{hasty, is_now_not, join_ask, nobody, settle};
+use super::members::{hasty, is_now_not, join_ask, nobody, pair, settle};
 use super::support::{Cluster, Gateway, batch};
 
 const fn secs(secs: u64) -> Duration {
@@ -81,6 +81,39 @@ async fn a_session_that_was_idle_for_long_is_reopened_before_it_appends() {
     sleep(secs(51)).await;
     a.alone("g").await;
     assert_eq!(cluster.group("g").await.members.len(), 1);
+}
+
+// Holds: T1, T2
+#[tokio::test(start_paused = true)]
+async fn a_session_that_only_holds_joins_hosts_and_has_the_short_lease() {
+    let mut cluster = Cluster::new();
+    let (a, b) = cluster.two().await;
+    let (first, second) = pair(&a, &b, "g").await;
+    // The second joins again through b, and is then heard of through a.
+    let changed = JoinAsk {
+        session_timeout_ms: 20_000,
+        protocols: vec![("range".into(), "other".into())],
+        ..join_ask("g", &second.member_id)
+    };
+    let waiting = b.joining(changed).await;
+    assert!(matches!(a.beat("g", &second).await, Err(EngineError::RebalanceInProgress)));
+    settle().await;
+    let session = b.engine.own_session().unwrap();
+    let state = cluster.replay().await;
+    assert_eq!((state.hosted_count(session), state.hosted(session).count()), (0, 1), "the watch is elsewhere");
+    let last_append = |state: &sluice_metadata::State| state.session(session).map(|session| session.last_append);
+    for _ in 0..4 {
+        sleep(secs(3)).await;
+        let _ = a.beat("g", &first).await;
+    }
+    assert!(last_append(&cluster.replay().await) > last_append(&state), "it keeps itself alive");
+    b.engine.abort();
+    waiting.abort();
+    for _ in 0..9 {
+        sleep(secs(2)).await;
+        let _ = a.beat("g", &first).await;
+    }
+    assert_eq!(last_append(&cluster.replay().await), None, "and is closed by others when it does not");
 }
 
 /// The session of `lost` is closed by `other`, while it can neither read nor append.

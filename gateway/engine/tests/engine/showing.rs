@@ -126,6 +126,31 @@ async fn a_view_that_takes_nothing_holds_no_commit_up_and_gets_the_newest_later(
     assert_eq!(shown(&cluster, "g"), Some(20));
 }
 
+#[tokio::test(start_paused = true)]
+async fn groups_that_commit_often_are_written_once_for_all_commits_of_a_while() {
+    let mut cluster = Cluster::new();
+    // Fewer slices in a put than groups that commit.
+    let a = cluster.gateway_with(Limits { view_batch_max: 2, ..Limits::default() }, hasty()).await;
+    let groups: Vec<String> = (0..6).map(|group| format!("g{group}")).collect();
+    for group in &groups {
+        a.commit_made_group(group).await;
+    }
+    sleep(secs(5)).await;
+    let writes = |text: String| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix("sluice_offsets_view_writes_total "));
+        line.unwrap().parse().unwrap()
+    };
+    let before = writes(metrics(&a));
+    for at in 1..=5 {
+        for group in &groups {
+            a.commit(group, nobody(), &[("t", 0, at)]).await.unwrap();
+        }
+    }
+    sleep(secs(4)).await;
+    assert!(groups.iter().all(|group| shown(&cluster, group) == Some(5)));
+    assert_eq!(writes(metrics(&a)) - before, 6, "once each, for 30 commits");
+}
+
 fn metrics(gateway: &Gateway) -> String {
     let mut registry = Registry::default();
     gateway.engine.metrics().register(&mut registry);

@@ -1,13 +1,15 @@
 //! Time, as gateways watch it: members, phases, other gateways' sessions (T2, the guards of design section 5, section 8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_engine::{Defects, EngineError, JoinAsk, Limits, Settings};
+use async_trait::async_trait;
+use sluice_engine::{Defects, EngineError, JoinAsk, Limits, Readiness, Settings};
 use sluice_metadata::{GroupPhase, StateDefects};
-use sluice_store::{Faults, OperationFaults};
+use sluice_store::{Faults, OffsetsItem, OffsetsView, OperationFaults, StoreResult};
 use tokio::time::{Instant, sleep};
 
-use super::members::{hasty, join_ask, settle, sync_ask, with_known_id};
+use super::members::{Link, hasty, join_ask, nobody, settle, sync_ask, with_known_id};
 use super::support::{Cluster, Gateway};
 
 const fn secs(secs: u64) -> Duration {
@@ -250,6 +252,111 @@ async fn a_group_that_was_empty_waits_no_longer_than_the_rebalance_timeout() {
     assert!(within(began.elapsed(), 7_000, 8_000), "{:?}", began.elapsed());
 }
 
+/// A Join that waits, and whose client then goes: its request is dropped, as the server does.
+async fn join_and_go(gateway: &Gateway, ask: JoinAsk) {
+    let (engine, link) = (gateway.engine.clone(), Arc::new(Link::default()));
+    let origin = gateway.origin_of(&link);
+    let join = tokio::spawn(async move { engine.join_group(&origin, ask).await });
+    settle().await;
+    assert!(!join.is_finished());
+    link.cut();
+    join.abort();
+    let _ = join.await;
+}
+
+// Holds: T7 (design section 8: a phase that the own session has a part in ends, whether or not a request waits for it)
+#[tokio::test(start_paused = true)]
+async fn an_initial_phase_ends_though_its_only_client_is_gone() {
+    let (cluster, a) = delayed(3_000).await;
+    join_and_go(&a, impatient(10_000, 60_000)).await;
+    sleep(secs(2)).await;
+    assert_eq!(cluster.group("g").await.phase, GroupPhase::PreparingRebalance);
+    sleep(secs(1)).await;
+    assert_eq!(cluster.group("g").await.phase, GroupPhase::CompletingRebalance);
+    sleep(secs(10)).await;
+    let group = cluster.group("g").await;
+    assert_eq!((group.phase, group.members.len()), (GroupPhase::Empty, 0), "the silent member is expired");
+    a.engine.delete_groups(&a.origin(), vec!["g".into()]).await.remove(0).expect("it can be deleted");
+}
+
+// Holds: T7
+#[tokio::test(start_paused = true)]
+async fn the_rebalance_timeout_holds_though_nobody_waits_for_the_phase() {
+    for leaves in [false, true] {
+        let mut cluster = Cluster::new();
+        let (a, b) = cluster.two().await;
+        let first = a.join(impatient(10_000, 12_000)).await.unwrap();
+        a.sync(sync_ask("g", &first, &[(&first.member_id, b"all")])).await.unwrap();
+        let began = Instant::now();
+        join_and_go(&b, impatient(10_000, 12_000)).await;
+        if leaves {
+            let group = cluster.group("g").await;
+            let second = group.members.values().next_back().unwrap().id.to_string();
+            b.leave("g", &second).await.unwrap().remove(0).unwrap();
+        }
+        // It is told of the rebalance, and never joins again.
+        while began.elapsed() < secs(10) {
+            sleep(secs(1)).await;
+            let answer = a.beat("g", &first).await;
+            assert!(matches!(answer, Err(EngineError::RebalanceInProgress)), "{answer:?}");
+        }
+        sleep(secs(4)).await;
+        let answer = a.beat("g", &first).await;
+        assert!(matches!(answer, Err(EngineError::UnknownMember)), "leaves: {leaves}, {answer:?}");
+        let phase = cluster.group("g").await.phase;
+        assert_eq!(phase, if leaves { GroupPhase::Empty } else { GroupPhase::CompletingRebalance });
+    }
+}
+
+/// A leader through `a` and a follower through `b`, both joined, neither synced.
+async fn unsynced(a: &Gateway, b: &Gateway) -> (sluice_engine::Joined, sluice_engine::Joined) {
+    let first = a.join(impatient(10_000, 60_000)).await.unwrap();
+    let second = b.joining(impatient(10_000, 60_000)).await;
+    let again = JoinAsk { member_id: first.member_id.to_string(), ..impatient(10_000, 60_000) };
+    let first = a.join(again).await.unwrap();
+    (first, second.await.unwrap().unwrap())
+}
+
+// Holds: T2 (whose Sync waits here is there, as in Kafka)
+#[tokio::test(start_paused = true)]
+async fn a_follower_waits_for_a_slow_leader_longer_than_its_session_timeout() {
+    let mut cluster = Cluster::new();
+    let (a, b) = cluster.two().await;
+    let (first, second) = unsynced(&a, &b).await;
+    let waiting = b.syncing(sync_ask("g", &second, &[])).await;
+    for _ in 0..6 {
+        a.beat("g", &first).await.expect("the leader is slow, and alive");
+        sleep(secs(5)).await;
+    }
+    assert!(!waiting.is_finished(), "its heartbeats stand behind its Sync");
+    let assignments: [(&str, &[u8]); 2] = [(&first.member_id, b"one"), (&second.member_id, b"two")];
+    a.sync(sync_ask("g", &first, &assignments)).await.unwrap();
+    assert_eq!(&waiting.await.unwrap().unwrap().assignment[..], b"two");
+    // Its session timeout begins with the answer.
+    sleep(Duration::from_millis(9_500)).await;
+    assert!(cluster.group("g").await.member_by_id(&second.member_id).is_some());
+    sleep(secs(1)).await;
+    assert!(cluster.group("g").await.member_by_id(&second.member_id).is_none());
+}
+
+// Holds: T2
+#[tokio::test(start_paused = true)]
+async fn a_follower_is_not_expired_with_its_dead_leader() {
+    let mut cluster = Cluster::new();
+    let (a, b) = cluster.two().await;
+    let (first, second) = unsynced(&a, &b).await;
+    let began = Instant::now();
+    let answer = b.sync(sync_ask("g", &second, &[])).await;
+    assert!(matches!(answer, Err(EngineError::RebalanceInProgress)), "{answer:?}");
+    assert!(within(began.elapsed(), 9_000, 11_500), "the leader was silent: {:?}", began.elapsed());
+    sleep(secs(9)).await;
+    let group = cluster.group("g").await;
+    assert!(group.member_by_id(&first.member_id).is_none() && group.member_by_id(&second.member_id).is_some());
+    let again = JoinAsk { member_id: second.member_id.to_string(), ..impatient(10_000, 60_000) };
+    let joined = b.join(again).await.expect("it joins again as whom it is");
+    assert_eq!((joined.generation, joined.members.len()), (second.generation + 1, 1));
+}
+
 // Holds: T7
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_does_not_sync_is_removed_after_the_rebalance_timeout() {
@@ -345,4 +452,29 @@ async fn a_session_that_hosts_nobody_is_closed_after_an_hour_without_an_append()
     assert!(cluster.replay().await.session(session).is_some());
     stay_awake(&b, secs(5)).await;
     assert!(cluster.replay().await.session(session).is_none());
+}
+
+/// A view that is broken inside.
+#[derive(Debug)]
+struct PanickingView;
+
+#[async_trait]
+impl OffsetsView for PanickingView {
+    async fn put(&self, _: Vec<OffsetsItem>) -> Vec<StoreResult<()>> {
+        panic!("a defect in the view")
+    }
+}
+
+// Holds: T2 (a gateway whose watch or other background work has died must not go on as if nothing were)
+#[tokio::test(start_paused = true)]
+async fn a_gateway_stops_when_one_of_its_tasks_has_panicked() {
+    let mut cluster = Cluster::new();
+    cluster.shown_in = Some(Arc::new(PanickingView));
+    let a = cluster.gateway_with(Limits::default(), hasty()).await;
+    a.commit_made_group("g").await;
+    a.commit("g", nobody(), &[("t", 0, 5)]).await.unwrap();
+    assert_eq!(a.engine.readiness(), Readiness::Ready);
+    sleep(secs(4)).await;
+    assert!(matches!(a.engine.readiness(), Readiness::Failed(_)), "{:?}", a.engine.readiness());
+    assert!(a.engine.failed().await.contains("offsets view"));
 }

@@ -70,13 +70,14 @@ fn phase_fits_members(group: &Group) -> Checked {
     let has_members = !group.members.is_empty();
     let fits = match group.phase {
         GroupPhase::Empty => !has_members,
-        // All may have left while it waits for its delay, or for registered ones.
+        // All may have left while it waits for registered ones.
         GroupPhase::PreparingRebalance => true,
         GroupPhase::CompletingRebalance | GroupPhase::Stable => has_members,
     };
     holds(fits, "a group without members is empty, or in a phase of joins that has not ended")?;
     let is_preparing = group.phase == GroupPhase::PreparingRebalance;
-    holds(!is_preparing || group.is_initial || !group.has_all_joined(), "a phase that all have joined has ended")?;
+    let waits_for_time = group.is_initial && has_members;
+    holds(!is_preparing || waits_for_time || !group.has_all_joined(), "a phase that all have joined has ended")?;
     holds(is_preparing || !group.is_initial, "only a phase of joins is initial")?;
     holds(group.is_initial || group.initial_delay_ms == 0, "only an initial phase has a delay")?;
     holds(is_preparing || group.joined == 0, "members wait for a phase of joins only")?;

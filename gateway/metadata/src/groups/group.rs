@@ -33,7 +33,7 @@ pub struct Group {
     pub shard: u8,
     /// Where it is in its life.
     pub phase: GroupPhase,
-    /// The phase was entered from Empty: it ends by time alone (Kafka's initial rebalance).
+    /// The phase was entered from Empty: while it has members, it ends by time alone (Kafka's initial rebalance).
     pub is_initial: bool,
     /// `group.initial.rebalance.delay.ms` of the join that began the phase, when `is_initial`.
     pub initial_delay_ms: u32,
@@ -199,7 +199,7 @@ pub struct Watch {
     pub session: SessionId,
     /// Grows with every take-over.
     pub epoch: u64,
-    /// The last thing the log shows of it: Join, Sync, take-over, end of a phase it had joined, close of the session that
+    /// The last thing the log shows of it: Join, Sync, take-over, begin of a generation it is in, close of the session that
     /// watches it or holds its Join.
     pub last_activity: Position,
 }

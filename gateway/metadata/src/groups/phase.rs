@@ -1,8 +1,8 @@
 //! Phases: how a rebalance begins and ends (Kafka's classic coordinator).
 //!
 //! Promises: a phase ends in the entry after which every member has joined and nobody is registered, whatever that entry
-//! did, except a phase entered from Empty: that one ends by time (design section 8). Where Kafka takes any member of a
-//! hash map, the one with the lowest number is taken, so that every gateway takes the same (I-12).
+//! did, except a phase entered from Empty that has members: that one ends by time (design section 8). Where Kafka takes
+//! any member of a hash map, the one with the lowest number is taken, so that every gateway takes the same (I-12).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,8 +97,11 @@ impl Turn<'_> {
         }
     }
 
+    /// Design section 8: an initial phase waits for its delay only while somebody is in it. Time is proposed by the
+    /// gateways of members, so one without members would never end.
     pub(super) fn complete_if_all_joined(&mut self) {
-        let running = self.group.phase == GroupPhase::PreparingRebalance && !self.group.is_initial;
+        let waits_for_time = self.group.is_initial && !self.group.members.is_empty();
+        let running = self.group.phase == GroupPhase::PreparingRebalance && !waits_for_time;
         if running && self.group.has_all_joined() {
             self.complete();
         }
@@ -130,15 +133,15 @@ impl Turn<'_> {
         }
         self.elect();
         self.group.protocol = select_protocol(self.group);
-        // The end of the phase counts as activity of those who waited for it (T2).
+        // T2: the end of the phase counts as activity of those who waited for it; and, as in Kafka, of static members that
+        // did not join again: whatever is expected of the generation's members is expected of them from now on.
         let (position, generation) = (self.position, self.group.generation);
         let members: Vec<_> = self.group.members.keys().copied().collect();
         for number in members {
             self.change_member(number, |member| {
                 member.generation = generation;
-                if member.joined_by.take().is_some() {
-                    member.watch.last_activity = position;
-                }
+                member.joined_by = None;
+                member.watch.last_activity = position;
             });
         }
         self.enter(GroupPhase::CompletingRebalance);

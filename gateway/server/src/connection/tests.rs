@@ -543,4 +543,5 @@ async fn a_connection_older_than_a_clock_gap_is_closed_and_its_requests_are_not_
     assert!(matches!(fixture.task.await.unwrap(), Close::ClockGap));
 }
 
+mod gone;
 mod memory;

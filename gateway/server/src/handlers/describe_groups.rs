@@ -48,7 +48,7 @@ fn tell(version: i16, group_id: KString, described: EngineResult<GroupDescriptio
         }
         Err(error) => DescribedGroup {
             error_code: group_code(&error),
-            error_message: (version >= UNKNOWN_IS_ERROR_SINCE).then(|| KString::from(error.to_string())),
+            error_message: (version >= UNKNOWN_IS_ERROR_SINCE).then(|| message(&error, &group_id)),
             group_state: match error {
                 EngineError::GroupIdNotFound => KString::from_static(DEAD),
                 _ => KString::new(),
@@ -56,6 +56,14 @@ fn tell(version: i16, group_id: KString, described: EngineResult<GroupDescriptio
             group_id,
             ..DescribedGroup::default()
         },
+    }
+}
+
+/// `kafka-consumer-groups` prints it as it is: Kafka's own words where people meet them.
+fn message(error: &EngineError, group_id: &KString) -> KString {
+    match error {
+        EngineError::GroupIdNotFound => KString::from(format!("Group {} not found.", group_id.as_str())),
+        _ => KString::from(error.to_string()),
     }
 }
 

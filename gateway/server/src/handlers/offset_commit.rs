@@ -34,7 +34,13 @@ pub(crate) fn start(mut call: Call) -> Result<BoxFuture<'static, Stage>, DecodeE
     let request = call.decode::<OffsetCommitRequest>()?;
     let (origin, ask) = (call.origin(), translate(&call, &request));
     // Its place among the commits of the group is taken now: whatever this one waits for, later ones wait for it (T7).
-    let commit = call.service.engine.commit_offsets(&origin, ask);
+    // So is what State was known, unless the client may have seen more elsewhere (T7).
+    let engine = &call.service.engine;
+    let commit = if call.caller.has_barrier() {
+        engine.commit_offsets(&origin, ask).boxed()
+    } else {
+        engine.commit_first_offsets(&origin, ask).boxed()
+    };
     let answer = async move {
         let answers = match call.freshen().await {
             Ok(()) => commit.await,

@@ -217,7 +217,8 @@ async fn groups_are_described_as_kafka_shows_them() {
         let unknown = describe(&mut client, version, "none").await;
         let expected = if version < 6 { (0, "Dead") } else { (69, "Dead") };
         assert_eq!((unknown.error_code.as_i16(), &*unknown.group_state), expected, "version {version}");
-        assert_eq!(unknown.error_message.is_some(), version >= 6);
+        let message = (version >= 6).then_some("Group none not found.");
+        assert_eq!(unknown.error_message.as_deref(), message, "version {version}");
         let stable = describe(&mut client, version, "g").await;
         let told = (&*stable.group_state, &*stable.protocol_type, &*stable.protocol_data, stable.error_code.as_i16());
         assert_eq!(told, ("Stable", "consumer", "range", 0));

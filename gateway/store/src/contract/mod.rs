@@ -105,6 +105,7 @@ macro_rules! object_store_contract {
             delete_answers_each_key_and_is_idempotent,
             more_than_a_thousand_objects_are_listed_and_deleted,
             every_handle_sees_what_one_has_put,
+            the_clock_is_exempt_or_read_off_the_last_answer,
         );
     };
     (@each $factory:expr; $($promise:ident,)+) => {

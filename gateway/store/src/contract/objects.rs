@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::ObjectFixture;
-use crate::{ByteChunks, ByteRange, ObjectKey, ObjectStore, PutOptions, StoreErrorKind};
+use crate::{ByteChunks, ByteRange, ObjectKey, ObjectStore, PutOptions, StoreClock, StoreErrorKind};
 
 /// More than one page of an S3 listing, and more keys than one S3 DeleteObjects takes (1,000 each).
 const MANY_OBJECTS: usize = 1_050;
@@ -289,4 +290,18 @@ pub async fn every_handle_sees_what_one_has_put(fixture: &impl ObjectFixture) {
     assert_eq!(names(&*other, "seen/", None, 9).await, ["seen/1"]);
     other.delete(&[key("seen/1")]).await.remove(0).expect("delete through the other handle");
     assert_absent(&*one, "seen/1").await;
+}
+
+/// T3: the clock is exempt, or was read off the last answer, be it that there is no such object.
+pub async fn the_clock_is_exempt_or_read_off_the_last_answer(fixture: &impl ObjectFixture) {
+    let store = fixture.handle().await;
+    let asked_at = Instant::now();
+    assert_absent(&*store, "clock").await;
+    match store.clock() {
+        StoreClock::Exempt => {}
+        StoreClock::Measured(reading) => {
+            assert!(reading.at >= asked_at && reading.at <= Instant::now(), "not of the last answer: {reading:?}");
+        }
+        StoreClock::Unmeasured => panic!("an answer came, and the store's time is not known"),
+    }
 }

@@ -6,7 +6,7 @@ use sluice_metadata::{
 
 use sluice_runtime::{Entropy, SeededEntropy};
 
-use super::super::watch::Activity;
+use super::super::watch::{Activity, Waits};
 use super::*;
 
 const fn secs(secs: u64) -> Duration {
@@ -262,16 +262,111 @@ fn new_members_bring_another_window_at_most_until_the_rebalance_timeout() {
 
 // Holds: T7
 #[test]
-fn nobody_proposes_the_end_of_a_phase_that_nobody_waits_for_here() {
+fn who_neither_waits_for_a_phase_nor_has_a_part_in_it_does_not_propose_its_end() {
     let mut world = World::new();
     world.new_member(world.other, "a", 3_000);
     world.look(usize::MAX);
     world.now = secs(60);
-    assert_eq!(world.completions(), 0);
+    assert_eq!(world.completions(), 0, "the other gateway does");
     let group = world.group().number;
     world.local.joins.insert(group, 1);
     world.local.began_waiting.insert(group);
     assert_eq!(world.completions(), 1, "somebody waits now, and its time is long over");
+}
+
+// Holds: T7 (the clients may be gone: their Joins do not wait any more, and they count as joined all the same)
+#[test]
+fn the_gateway_of_a_member_proposes_the_end_of_its_phase_though_no_join_waits() {
+    let mut world = World::new();
+    world.new_member(world.own, "a", 3_000);
+    assert_eq!(world.completions(), 0);
+    world.now = secs(3);
+    assert_eq!(world.completions(), 1);
+    // A rebalance that only another gateway's member has joined, and that of this one does not join.
+    let mut world = World::new();
+    world.new_member(world.own, "a", 0);
+    world.new_member(world.other, "b", 0);
+    let group = world.group();
+    assert_eq!((group.phase, group.joined), (GroupPhase::PreparingRebalance, 1));
+    assert_eq!(world.completions(), 0);
+    world.now = secs(7) + world.limits.completion_stagger;
+    assert_eq!(world.completions(), 1, "the rebalance timeout is over");
+    // It gets a part in the phase by a take-over alone.
+    let mut world = World::new();
+    let member = world.new_member(world.other, "a", 3_000);
+    assert_eq!(world.completions(), 0);
+    world.take_over(world.own, member);
+    world.now = secs(7) + world.limits.completion_stagger;
+    assert_eq!(world.completions(), 1);
+}
+
+// Holds: T7
+#[test]
+fn a_phase_that_only_static_members_could_lead_is_looked_at_and_not_proposed() {
+    let mut world = World::new();
+    let mut join = world.join_command("s", 0, Joiner::New { member_id: "s".into(), register_only: false });
+    (join.instance_id, join.session_timeout_ms) = (Some("i".into()), 600_000);
+    world.apply(world.own, Command::Group(GroupCommand::Join(join)));
+    let dynamic = world.new_member(world.own, "d", 0);
+    let leave = LeaveGroup { group: world.group().number, members: vec![dynamic], stamp_ms: 0 };
+    world.apply(world.own, Command::Group(GroupCommand::Leave(leave)));
+    let group = world.group();
+    assert_eq!((group.phase, group.joined, group.members.len()), (GroupPhase::PreparingRebalance, 0, 1));
+    for at in [1, 7, 8, 14, 15] {
+        world.now = secs(at);
+        assert_eq!(world.completions(), 0, "apply would refuse it");
+    }
+    // Its time began anew with every look that found it over, as in Kafka.
+    world.new_member(world.own, "e", 0);
+    assert_eq!(world.completions(), 0);
+    world.now = secs(22);
+    assert_eq!(world.completions(), 1);
+}
+
+// Holds: T2
+#[test]
+fn a_member_whose_sync_waits_is_not_silent_and_begins_anew_with_its_answer() {
+    let mut world = World::new();
+    let member = world.new_member(world.own, "m", 0);
+    let group = world.group().number;
+    world.note(member, secs(1));
+    assert_eq!(world.expiries(), []);
+    world.local.begin_wait(group, Waits::Sync(member));
+    for at in [9, 11, 25, 36] {
+        world.now = secs(at);
+        assert_eq!(world.expiries(), [], "{at}");
+    }
+    world.local.end_wait(group, Waits::Sync(member), secs(36));
+    assert!(world.local.syncing.is_empty() && world.local.syncs.is_empty());
+    world.now = Duration::from_millis(45_999);
+    assert_eq!(world.expiries(), []);
+    world.now = secs(46);
+    assert_eq!(world.expiries().len(), 1);
+}
+
+// Holds: T2 (Kafka's pending sync, and the session timeout that begins anew with the generation)
+#[test]
+fn a_static_member_that_did_not_join_again_is_expected_to_sync_like_any_other() {
+    let mut world = World::new();
+    let mut join = world.join_command("s", 0, Joiner::New { member_id: "s".into(), register_only: false });
+    (join.instance_id, join.session_timeout_ms) = (Some("i".into()), 20_000);
+    world.apply(world.own, Command::Group(GroupCommand::Join(join)));
+    let absent = *world.group().members.keys().next().unwrap();
+    world.now = secs(1);
+    world.new_member(world.own, "d", 0);
+    world.look(0);
+    world.now = secs(8);
+    let Group { number: group, phase, generation, last_change, .. } = *world.group();
+    let complete = CompletePhase { group, phase, generation, last_change, stamp_ms: 0 };
+    world.apply(world.own, Command::Group(GroupCommand::CompletePhase(complete)));
+    assert_eq!((world.group().generation, world.group().members.len()), (2, 2));
+    world.look(0);
+    world.local.activity.insert((group, absent), Activity { at: secs(14), synced: Some(1) });
+    world.now = Duration::from_millis(14_999);
+    let is_absent = |expire: &ExpireMember| expire.member.member == absent;
+    assert!(!world.expiries().iter().any(is_absent));
+    world.now = secs(15);
+    assert!(world.expiries().iter().any(is_absent), "the rebalance timeout after the generation began");
 }
 
 // Holds: T7

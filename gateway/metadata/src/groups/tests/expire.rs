@@ -57,6 +57,16 @@ fn the_expiry_of_the_last_that_was_awaited_ends_the_phase() {
     assert_eq!(s.at(), (GroupPhase::CompletingRebalance, 2));
 }
 
+// Design section 8: an initial phase ends with the last of its members, whoever removes them.
+#[test]
+fn the_expiry_of_the_last_member_ends_an_initial_phase() {
+    let mut s = Scenario::new();
+    s.run_b(JoinGroup { initial_delay_ms: 9, ..s.new_join("m0") });
+    s.close(s.b);
+    assert_eq!(s.run_a(s.expire("m0")), GroupOutcome::MemberExpired);
+    assert_eq!(s.at(), (GroupPhase::Empty, 1));
+}
+
 #[test]
 fn the_expiry_of_a_registered_one_does_not_rebalance() {
     let mut s = Scenario::stable(&["m0"]);

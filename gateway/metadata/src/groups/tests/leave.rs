@@ -54,17 +54,34 @@ fn when_all_leave_the_group_is_empty() {
     }
 }
 
+// Design section 8: nobody is left whose gateway could wait for the delay and end the phase.
 #[test]
-fn an_initial_phase_whose_members_all_left_ends_by_its_delay() {
+fn an_initial_phase_whose_members_all_left_ends_at_once() {
     let mut s = Scenario::new();
     s.run_a(JoinGroup { initial_delay_ms: 9, ..s.new_join("m0") });
+    s.run_a(JoinGroup { initial_delay_ms: 9, ..s.new_join("m1") });
+    s.run_b(s.leave(&["m0"]));
+    assert_eq!(s.at(), (GroupPhase::PreparingRebalance, 0), "one is left");
+    let (outcome, applied) = s.send(s.b, s.leave(&["m1"]));
+    assert_eq!((outcome, applied.groups.len()), (left(&[true]), 1));
+    assert_eq!(s.at(), (GroupPhase::Empty, 1));
+    assert_eq!((s.group().rebalance_timeout_ms(), s.group().leader, s.group().is_initial), (0, None, false));
+    // The next member waits for its whole delay again.
+    s.run_a(JoinGroup { initial_delay_ms: 9, ..s.new_join("m2") });
+    assert_eq!((s.at(), s.group().initial_delay_ms), ((GroupPhase::PreparingRebalance, 1), 9));
+}
+
+#[test]
+fn an_initial_phase_whose_members_all_left_waits_for_its_registered_ones_alone() {
+    let mut s = Scenario::new();
+    s.run_a(JoinGroup { initial_delay_ms: 9, ..s.new_join("m0") });
+    s.run_a(s.register("m1"));
     s.run_a(s.leave(&["m0"]));
-    assert_eq!(s.at(), (GroupPhase::PreparingRebalance, 0));
-    assert_eq!((s.group().rebalance_timeout_ms(), s.group().leader), (0, None));
+    assert_eq!((s.at(), s.group().leader), ((GroupPhase::PreparingRebalance, 0), None));
     // A newcomer of the same type is taken although nobody supports its protocol.
-    s.run_a(s.new_join("m1"));
-    s.run_a(s.leave(&["m1"]));
-    assert_eq!(s.complete(), GroupOutcome::PhaseCompleted);
+    s.run_a(s.new_join("m2"));
+    s.run_a(s.leave(&["m2"]));
+    assert_eq!(s.run_a(s.expire("m1")), GroupOutcome::MemberExpired);
     assert_eq!(s.at(), (GroupPhase::Empty, 1));
 }
 

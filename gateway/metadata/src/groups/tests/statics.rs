@@ -88,6 +88,20 @@ fn static_members_that_did_not_join_again_stay_and_cannot_lead_alone() {
     assert_eq!(s.at(), (GroupPhase::Empty, 2));
 }
 
+// Holds: T2 (Kafka restarts the session timeout of every member at the end of a phase)
+#[test]
+fn the_end_of_a_phase_is_activity_also_of_static_members_that_did_not_join_again() {
+    let mut s = stable();
+    s.run_a(s.new_join("dynamic"));
+    let before = s.expire("m0");
+    let (outcome, applied) = s.send(s.b, s.completion());
+    assert_eq!(outcome, GroupOutcome::PhaseCompleted);
+    for id in ["m0", "m1", "dynamic"] {
+        assert_eq!(s.member(id).watch.last_activity, applied.position, "{id}");
+    }
+    assert_eq!(s.run_a(before), GroupOutcome::Mismatch);
+}
+
 #[test]
 fn an_instance_id_fences_every_member_but_its_own() {
     let mut s = stable();
