@@ -57,7 +57,7 @@ use crate::plan::Options;
 use crate::run::{Report, run};
 
 /// Seeds of `make test`.
-const SEEDS: Range<u64> = 0..150;
+const SEEDS: Range<u64> = 0..200;
 /// Lines of a trace that are printed with a violation.
 const TAIL: usize = 80;
 
@@ -183,7 +183,7 @@ fn check_that_it_was_rough(stats: &Stats) {
         "answers 82 (fenced instance)",
     ];
     for what in met {
-        assert!(stats.get(what).copied().unwrap_or_default() >= 10, "hardly ever: {what}");
+        assert!(stats.get(what).copied().unwrap_or_default() >= 5, "hardly ever: {what}");
     }
 }
 
@@ -203,7 +203,7 @@ fn the_same_seed_gives_the_same_trace() {
 }
 
 /// How many seeds a planted defect may survive.
-const SEEDS_UNTIL_FOUND: u64 = 60;
+const SEEDS_UNTIL_FOUND: u64 = 100;
 
 fn find_defect(name: &str, defects: Defects) {
     for seed in 0..SEEDS_UNTIL_FOUND {
@@ -225,7 +225,10 @@ fn find_state_defect(name: &str, state: StateDefects) {
 // Holds: T2, T7 (take-over: watch epoch)
 #[test]
 fn a_take_over_without_watch_epoch_is_found() {
-    find_state_defect("take-over without watch epoch", StateDefects { takeover_keeps_epoch: true, ..StateDefects::default() });
+    find_state_defect(
+        "take-over without watch epoch",
+        StateDefects { takeover_keeps_epoch: true, ..StateDefects::default() },
+    );
 }
 
 // Holds: T7 (OffsetCommit: generation, member)
@@ -274,9 +277,11 @@ fn a_commit_overtaken_on_the_same_gateway_is_found() {
 /// Without chaos nothing goes wrong, and nobody goes.
 #[test]
 fn in_calm_weather_members_stay_and_commits_are_taken() {
-    for seed in 0..5 {
+    for seed in 0..10 {
         let report = run(seed, Options { is_calm: true, ..Options::default() });
         assert!(report.violations.is_empty(), "{}", tell(&report));
-        assert_eq!(report.stats.get("answers 7 (outcome unknown)"), None, "seed {seed}");
+        for never in ["answers 7 (outcome unknown)", "answers 82 (fenced instance)", "log: refused"] {
+            assert_eq!(report.stats.get(never), None, "seed {seed}: {never}");
+        }
     }
 }

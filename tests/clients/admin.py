@@ -8,6 +8,7 @@ answer that is not Apache Kafka's and exits 1. --through sends the admin calls t
 
 import argparse
 import sys
+import threading
 import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -53,18 +54,26 @@ def join(bootstrap, group, topic, client_id, instance_id=None):
 
 
 def read_all(consumers, deadline_s=30):
-    """Polls the members in turn until each owns a partition and has read it to its end, then commits."""
+    """Lets the members work side by side until each owns a partition and has read it to its end; then they commit.
+
+    Each in a thread of its own: one that waits for the other to join again would wait for itself otherwise.
+    """
     until = time.monotonic() + deadline_s
+    finished = [threading.Event() for _ in consumers]
 
-    def is_done(consumer):
-        owned = consumer.assignment()
-        return len(owned) == 1 and all(consumer.position(partition) == RECORDS for partition in owned)
-
-    while time.monotonic() < until and not all([is_done(consumer) for consumer in consumers]):
-        for consumer in consumers:
+    def work(consumer, is_done):
+        while time.monotonic() < until and not all(each.is_set() for each in finished):
             consumer.poll(timeout_ms=100)
-    for consumer in consumers:
+            owned = consumer.assignment()
+            if len(owned) == 1 and all(consumer.position(partition) == RECORDS for partition in owned):
+                is_done.set()
         consumer.commit()
+
+    threads = [threading.Thread(target=work, args=each) for each in zip(consumers, finished)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def look_at_live_group(checks, admin, group, topic):

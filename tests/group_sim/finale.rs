@@ -39,6 +39,8 @@ pub async fn run(world: &Arc<World>, roster: &Roster) {
     while world.is_somebody_paused() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    // They are heard of again, or found to be too late.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     if !come_to_rest(world).await {
         return;
     }
@@ -160,7 +162,9 @@ async fn describe(world: &World, connection: &mut Connection) -> Result<(), Lost
         let living: BTreeSet<String> = world.ledger.alive(group).into_iter().map(|process| process.member_id).collect();
         if told.group_state.as_str() != "Stable" || ids != living {
             let state = told.group_state.as_str();
-            world.journal.violation(WHO, format_args!("{} says {state} with {ids:?}; {living:?} live", connection.gateway()));
+            world
+                .journal
+                .violation(WHO, format_args!("{} says {state} with {ids:?}; {living:?} live", connection.gateway()));
         }
     }
     Ok(())
@@ -174,19 +178,25 @@ async fn fetch(world: &World, connection: &mut Connection) -> Result<(), Lost> {
         ..OffsetFetchRequestGroup::default()
     };
     let groups = (0..world.plan.groups).map(group).collect();
-    let answer = connection.request(9, &OffsetFetchRequest { groups, ..OffsetFetchRequest::default() }, PATIENCE).await?;
+    let answer =
+        connection.request(9, &OffsetFetchRequest { groups, ..OffsetFetchRequest::default() }, PATIENCE).await?;
     let acked = world.ledger.acked();
     for (group, told) in answer.groups.iter().enumerate() {
-        let blocks = told.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |block| (&topic.name, block)));
+        let blocks =
+            told.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |block| (&topic.name, block)));
         let offsets: BTreeMap<Place, i64> = blocks
-            .filter_map(|(name, block)| Some(((topic_number(name.as_str())?, block.partition_index), block.committed_offset)))
+            .filter_map(|(name, block)| {
+                Some(((topic_number(name.as_str())?, block.partition_index), block.committed_offset))
+            })
             .collect();
         for place in places() {
             let told = offsets.get(&place).copied().unwrap_or(-1);
-            let (stored, acked) = (world.oracle.stored(group, place), acked.get(&(group, place)).copied().unwrap_or(-1));
+            let (stored, acked) =
+                (world.oracle.stored(group, place), acked.get(&(group, place)).copied().unwrap_or(-1));
             if told != stored || told < acked {
                 let gateway = connection.gateway();
-                let what = format_args!("{gateway}: {place:?} of group {group} is at {told}, not {stored}; acked {acked}");
+                let what =
+                    format_args!("{gateway}: {place:?} of group {group} is at {told}, not {stored}; acked {acked}");
                 world.journal.violation(WHO, what);
             }
         }
@@ -202,7 +212,11 @@ async fn commit(world: &World, connection: &mut Connection) -> Result<(), Lost> 
         committed_offset: world.oracle.stored(0, place) + 1,
         ..OffsetCommitRequestPartition::default()
     };
-    let topic = OffsetCommitRequestTopic { name: topic_name(place.0), partitions: vec![partition], ..OffsetCommitRequestTopic::default() };
+    let topic = OffsetCommitRequestTopic {
+        name: topic_name(place.0),
+        partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
+    };
     let group_id = KString::from(group_name(0));
     let request = OffsetCommitRequest { group_id, topics: vec![topic], ..OffsetCommitRequest::default() };
     let answer = connection.request(8, &request, PATIENCE).await?;

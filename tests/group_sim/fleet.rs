@@ -177,7 +177,8 @@ impl Fleet {
     fn compose(&self, name: &str, control: &Arc<FaultControl>, gate: &Arc<Gate>, clock: SharedClock) -> EngineParts {
         let pen = |side| Pen { journal: self.journal.clone(), gateway: name.to_owned(), side };
         let noted = |inner, side| Arc::new(NotedLog { inner, pen: pen(side) });
-        let mut log: Arc<dyn MetadataLog> = Arc::new(WatchedLog { inner: self.log.clone(), oracle: self.oracle.clone() });
+        let mut log: Arc<dyn MetadataLog> =
+            Arc::new(WatchedLog { inner: self.log.clone(), oracle: self.oracle.clone() });
         log = noted(log, "effect");
         log = Arc::new(FaultyLog::new(log, control.clone()));
         log = noted(Arc::new(GatedLog { inner: log, gate: gate.clone() }), "answer");
@@ -260,7 +261,8 @@ impl Fleet {
     }
 
     fn count_faults(&self, control: &FaultControl) {
-        let FaultCounts { refused, lost_answers, lost_requests, late_effects, tails_unread, delayed } = control.counts();
+        let FaultCounts { refused, lost_answers, lost_requests, late_effects, tails_unread, delayed } =
+            control.counts();
         let each = [refused, lost_answers, lost_requests, late_effects, tails_unread, delayed];
         FAULTS.into_iter().zip(each).for_each(|(name, more)| self.journal.count_many(name, more));
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_metadata::{
-    Command, CommitOffsets, CommitGroup, Committer, Entry, Group, GroupCommand, GroupOutcome, GroupPhase, JoinOutcome,
+    Command, CommitGroup, CommitOffsets, Committer, Entry, Group, GroupCommand, GroupOutcome, GroupPhase, JoinOutcome,
     Member, Outcome, State,
 };
 use tokio::time::Instant;
@@ -131,7 +131,9 @@ fn judge_group(
     });
     let is_over = old.phase == GroupPhase::Stable && (new.phase != old.phase || new.generation != old.generation);
     if is_over && !has_cause {
-        oracle.journal.violation("oracle", format_args!("{} leaves generation {} for no reason", old.id, old.generation));
+        oracle
+            .journal
+            .violation("oracle", format_args!("{} leaves generation {} for no reason", old.id, old.generation));
     }
     // The phase ends with the entry that completes it, whatever that entry is (design section 8).
     let is_complete = new.has_all_joined() && !new.is_initial && new.phase == GroupPhase::PreparingRebalance;

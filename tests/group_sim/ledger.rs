@@ -131,8 +131,11 @@ impl Ledger {
     /// The process is no member any more.
     pub fn end(&self, who: &str, fate: Fate) {
         self.change(who, |process| {
-            process.fate = fate;
-            process.ended.get_or_insert_with(Instant::now);
+            // One that is killed while it leaves has left.
+            if process.fate == Fate::Alive {
+                process.fate = fate;
+                process.ended = Some(Instant::now());
+            }
         });
     }
 

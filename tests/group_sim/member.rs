@@ -28,6 +28,8 @@ pub struct Member {
     /// The generation in which its positions were read.
     positions_of: Option<i32>,
     positions: BTreeMap<Place, i64>,
+    /// When it was last heard of before it began to consume.
+    synced: Instant,
     /// Set when it is to leave.
     leaving: Arc<AtomicBool>,
 }
@@ -53,7 +55,8 @@ impl Member {
     pub fn new(world: &Arc<World>, who: String, spec: Spec, entropy: SeededEntropy, leaving: Arc<AtomicBool>) -> Self {
         world.ledger.start(&who, spec.group, spec.instance.clone());
         let caller = Caller::new(world, who, spec, entropy);
-        Self { caller, metadata: 0, assigned: Vec::new(), positions_of: None, positions: BTreeMap::new(), leaving }
+        let (assigned, positions, synced) = (Vec::new(), BTreeMap::new(), Instant::now());
+        Self { caller, metadata: 0, assigned, positions_of: None, positions, synced, leaving }
     }
 
     fn world(&self) -> &World {
@@ -141,6 +144,7 @@ impl Member {
 
     async fn sync(&mut self, assignments: Vec<(KString, Vec<Place>)>) -> Next {
         loop {
+            self.synced = Instant::now();
             let code = match self.caller.sync(assignments.clone()).await {
                 Some(answer) if answer.error_code.is_none() => {
                     self.take_assignment(&answer.assignment);
@@ -181,8 +185,8 @@ impl Member {
         let now = Instant::now();
         let spec = self.caller.spec.clone();
         // Some clients begin with a heartbeat, through whatever connection they have.
-        let first = if percent(&self.caller.entropy, 40) { Duration::from_millis(5) } else { spec.heartbeat };
-        let mut agenda = Agenda { heartbeat: now + first, commit: now + spec.commit, rejoin: None };
+        let first = if percent(&self.caller.entropy, 40) { now } else { self.synced + spec.heartbeat };
+        let mut agenda = Agenda { heartbeat: first, commit: now + spec.commit, rejoin: None };
         loop {
             if self.leaving.load(Ordering::Relaxed) {
                 return self.leave().await;

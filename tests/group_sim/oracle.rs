@@ -22,8 +22,8 @@ use sluice_store::{
 };
 use tokio::time::Instant;
 
-use crate::judgement::judge_entry;
 use crate::journal::Journal;
+use crate::judgement::judge_entry;
 use crate::ledger::{Ledger, Place};
 use crate::world::group_name;
 
@@ -91,7 +91,13 @@ impl Oracle {
             applied: BTreeSet::new(),
             histories: BTreeMap::new(),
         };
-        Arc::new(Self { journal: journal.clone(), log, ledger, turn: tokio::sync::Mutex::default(), truth: Mutex::new(truth) })
+        Arc::new(Self {
+            journal: journal.clone(),
+            log,
+            ledger,
+            turn: tokio::sync::Mutex::default(),
+            truth: Mutex::new(truth),
+        })
     }
 
     fn truth(&self) -> MutexGuard<'_, Truth> {
@@ -173,7 +179,8 @@ impl Oracle {
                 continue;
             }
             let was_running = matches!(history.phase, GroupPhase::Stable | GroupPhase::CompletingRebalance);
-            if was_running && (group.phase == GroupPhase::PreparingRebalance || group.generation != history.generation) {
+            if was_running && (group.phase == GroupPhase::PreparingRebalance || group.generation != history.generation)
+            {
                 history.ended.entry(history.generation).or_insert(now);
             }
             if group.generation != history.generation {
@@ -197,6 +204,14 @@ impl Oracle {
 
     pub fn group(&self, group: usize) -> Option<Arc<Group>> {
         self.truth().state.group(&group_name(group)).cloned()
+    }
+
+    /// The gateway that watches a member.
+    pub fn watcher(&self, claim: &Claim) -> Option<String> {
+        let truth = self.truth();
+        let group = truth.state.group(&group_name(claim.group))?;
+        let session = group.member_by_id(&claim.member_id)?.watch.session;
+        Some(truth.state.session(session)?.name.to_string())
     }
 
     pub fn history(&self, group: usize) -> Option<History> {
@@ -245,8 +260,12 @@ impl Oracle {
         let is_current = is_there && group.as_ref().is_some_and(|group| group.generation == claim.generation);
         let stable_since = self.history(claim.group).filter(|h| h.phase == GroupPhase::Stable).map(|h| h.phase_since);
         match code {
-            25 if is_there => self.tell(who, format_args!("T5: {what} of {} is told 25, and it is a member", claim.member_id)),
-            22 if is_current => self.tell(who, format_args!("T5: {what} is told 22 in generation {}", claim.generation)),
+            25 if is_there => {
+                self.tell(who, format_args!("T5: {what} of {} is told 25, and it is a member", claim.member_id))
+            }
+            22 if is_current => {
+                self.tell(who, format_args!("T5: {what} is told 22 in generation {}", claim.generation))
+            }
             27 if is_current && stable_since.is_some_and(|since| since < sent) => {
                 self.tell(who, format_args!("T5: {what} is told 27 in a stable generation {}", claim.generation));
             }

@@ -72,7 +72,11 @@ impl Plan {
             has_decorators: percent(e, 60),
             attempt_timeout: ms_between(e, 200, 1_000),
             pipe_bytes: one_of(e, &[1_024, 4_096, 65_536]),
-            weathers: [if is_calm { fair } else { draw_faults(e, 120) }, if is_calm { fair } else { draw_faults(e, 12) }, fair],
+            weathers: [
+                if is_calm { fair } else { draw_faults(e, 120) },
+                if is_calm { fair } else { draw_faults(e, 12) },
+                fair,
+            ],
             chaos: ms_between(e, 40_000, 90_000),
         }
     }

@@ -15,8 +15,8 @@ use sluice_protocol::messages::offset_commit::{OffsetCommitRequestPartition, Off
 use sluice_protocol::messages::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use sluice_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use sluice_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use sluice_protocol::{ErrorCode, KString, Request};
 use sluice_runtime::SeededEntropy;
@@ -97,7 +97,13 @@ impl Caller {
     }
 
     /// Sends a request on a lane and waits for its answer, at most `patience`. Whatever goes wrong ends the connection.
-    pub async fn call<R: Request>(&mut self, lane: Lane, version: i16, body: &R, patience: Duration) -> Option<R::Response> {
+    pub async fn call<R: Request>(
+        &mut self,
+        lane: Lane,
+        version: i16,
+        body: &R,
+        patience: Duration,
+    ) -> Option<R::Response> {
         let mut line = self.take_line(lane).await;
         self.note(format_args!("asks {} ({lane:?}, {:?})", line.connection.gateway(), R::KEY));
         let (is_rough, entropy) = (!self.world.is_over(), &self.entropy);
@@ -168,7 +174,8 @@ impl Caller {
     // ---- membership ---------------------------------------------------------------------------------------------
 
     pub async fn join(&mut self, metadata: u64) -> Option<JoinGroupResponse> {
-        let version = one_of(&self.entropy, if self.spec.instance.is_some() { &[5, 6, 7, 8, 9] } else { &[4, 5, 7, 9] });
+        let version =
+            one_of(&self.entropy, if self.spec.instance.is_some() { &[5, 6, 7, 8, 9] } else { &[4, 5, 7, 9] });
         let metadata = Bytes::from(format!("{} {metadata}", self.who));
         let request = JoinGroupRequest {
             group_id: self.group_id(),
@@ -211,7 +218,7 @@ impl Caller {
         self.note(format_args!("sync v{version}: {}", answer.error_code));
         self.check(answer.error_code, "Sync", &[15, 22, 25, 27, 82], sent);
         if answer.error_code.is_none() {
-            self.note_proof(sent);
+            self.note_proof(Lane::Membership, sent);
         }
         Some(answer)
     }
@@ -231,7 +238,7 @@ impl Caller {
         self.note(format_args!("heartbeat: {code}"));
         self.check(code, "Heartbeat", &[15, 22, 25, 27, 82], sent);
         if matches!(code.as_i16(), 0 | 27) {
-            self.note_proof(sent);
+            self.note_proof(Lane::Heartbeats, sent);
         }
         if code.is_none() {
             self.world.oracle.judge_calm(&self.who, "Heartbeat", &self.claim(), sent);
@@ -240,9 +247,13 @@ impl Caller {
     }
 
     pub async fn leave(&mut self) -> Option<ErrorCode> {
-        let member =
-            MemberIdentity { member_id: KString::from(self.member_id.as_str()), group_instance_id: self.instance(), reason: None };
-        let request = LeaveGroupRequest { group_id: self.group_id(), members: vec![member], ..LeaveGroupRequest::default() };
+        let member = MemberIdentity {
+            member_id: KString::from(self.member_id.as_str()),
+            group_instance_id: self.instance(),
+            reason: None,
+        };
+        let request =
+            LeaveGroupRequest { group_id: self.group_id(), members: vec![member], ..LeaveGroupRequest::default() };
         let (version, patience) = (one_of(&self.entropy, &[3, 4, 5]), self.patience());
         let sent = Instant::now();
         let answer = self.call(Lane::Membership, version, &request, patience).await?;
@@ -253,8 +264,14 @@ impl Caller {
         Some(code)
     }
 
-    /// The gateway heard of it, between `sent` and now.
-    fn note_proof(&self, sent: Instant) {
+    /// A gateway heard of it, between `sent` and now. It counts where the member is watched: a gateway whose State is up
+    /// to 2 s old (T6) may not know yet that the watch has moved, and then nobody else learns of it.
+    fn note_proof(&self, lane: Lane, sent: Instant) {
+        let at = self.heading.get(&lane).and_then(|slot| self.lines.get(&(lane, *slot)));
+        let gateway = at.map(|line| line.connection.gateway());
+        if gateway.is_none() || self.world.oracle.watcher(&self.claim()) != gateway {
+            return self.world.journal.count("signs of life where the member is not watched any more");
+        }
         let generation_since = self.world.oracle.history(self.spec.group).map(|history| history.generation_since);
         let (now, session) = (Instant::now(), self.spec.session);
         self.world.ledger.change(&self.who, |process| {
@@ -342,7 +359,11 @@ impl Caller {
 
     /// Two commits at once, through two connections to one gateway: the second is sent when the first was read, and the
     /// gateway keeps their order (T7). The code of the second.
-    pub async fn commit_twice(&mut self, first: &BTreeMap<Place, i64>, second: &BTreeMap<Place, i64>) -> Option<ErrorCode> {
+    pub async fn commit_twice(
+        &mut self,
+        first: &BTreeMap<Place, i64>,
+        second: &BTreeMap<Place, i64>,
+    ) -> Option<ErrorCode> {
         let slot = *self.heading.get(&Lane::Heartbeats)?;
         let mut used = self.lines.remove(&(Lane::Heartbeats, slot))?;
         let (connection, read) = self.world.fleet.connect(used.connection.slot, &self.who).await?;
@@ -429,7 +450,8 @@ impl Caller {
 
     fn hear_fetch(&self, answer: &OffsetFetchResponse, before: &[i64]) -> Option<BTreeMap<Place, i64>> {
         let group = answer.groups.first()?;
-        let blocks = group.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |block| (&topic.name, block)));
+        let blocks =
+            group.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |block| (&topic.name, block)));
         let mut offsets = BTreeMap::new();
         for (block, before) in blocks.zip(before) {
             let (name, block) = block;
@@ -442,7 +464,9 @@ impl Caller {
             let place = (topic_number(name.as_str())?, block.partition_index);
             if block.committed_offset < *before {
                 let told = block.committed_offset;
-                self.violation(format_args!("T5: {place:?} is told to be at {told}, and {before} was committed before"));
+                self.violation(format_args!(
+                    "T5: {place:?} is told to be at {told}, and {before} was committed before"
+                ));
             }
             offsets.insert(place, block.committed_offset.max(0));
         }

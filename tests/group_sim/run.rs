@@ -57,11 +57,10 @@ async fn play(journal: &Arc<Journal>, seed: u64, options: Options) {
         fleet.start(slot).await;
     }
     let topic_ids = make_topics(&fleet).await;
-    let world = World::new(&fleet, &oracle, &plan, topic_ids);
+    let world = World::new(&fleet, &oracle, &plan, topic_ids, options.is_calm);
     let roster = Roster::start(&world, &next());
     if options.is_calm {
         tokio::time::sleep(plan.chaos).await;
-        world.end_chaos();
     } else {
         chaos::run(&world, &roster, &next()).await;
     }

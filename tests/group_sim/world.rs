@@ -55,7 +55,14 @@ pub fn group_number(name: &str) -> Option<usize> {
 }
 
 impl World {
-    pub fn new(fleet: &Arc<Fleet>, oracle: &Arc<Oracle>, plan: &Plan, topic_ids: BTreeMap<usize, Uuid>) -> Arc<Self> {
+    /// `is_calm`: there are no bad times.
+    pub fn new(
+        fleet: &Arc<Fleet>,
+        oracle: &Arc<Oracle>,
+        plan: &Plan,
+        topic_ids: BTreeMap<usize, Uuid>,
+        is_calm: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             journal: oracle.journal.clone(),
             fleet: fleet.clone(),
@@ -63,7 +70,7 @@ impl World {
             oracle: oracle.clone(),
             plan: plan.clone(),
             topic_ids,
-            is_over: AtomicBool::new(false),
+            is_over: AtomicBool::new(is_calm),
             pauses: AtomicUsize::new(0),
         })
     }

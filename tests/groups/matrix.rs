@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Parser;
+use sluice_tests::admin_tools;
 use sluice_tests::fleet::{Fleet, Kind};
 use sluice_tests::group_cells::{have, mixed_group, own_group, restarted_gateways, static_group};
 use sluice_tests::group_tools::{console_consumers, have_kafka, have_kcat, kcat, perf_consumers};
@@ -113,6 +114,10 @@ fn cells() -> VecDeque<Cell> {
             let run: Run = Box::new(move |places| tool(places.get(kind)?));
             cells.push_back(Cell { name: format!("{}: {name}", kind.name()), have: Have::Tool(have), run });
         }
+    }
+    for (name, have, run) in admin_tools::CELLS {
+        let run: Run = Box::new(move |_| run());
+        cells.push_back(Cell { name: name.to_owned(), have: Have::Tool(have), run });
     }
     cells
 }

@@ -24,7 +24,7 @@ const RECORDS: usize = 300;
 const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Runs a tool and returns its standard output.
-fn run(program: &str, version: &str, arguments: &[&str]) -> anyhow::Result<String> {
+pub(crate) fn run(program: &str, version: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -41,7 +41,7 @@ fn run(program: &str, version: &str, arguments: &[&str]) -> anyhow::Result<Strin
 }
 
 /// One of Kafka's tools, by its usual name.
-fn kafka(version: &str, name: &str, arguments: &[&str]) -> anyhow::Result<String> {
+pub(crate) fn kafka(version: &str, name: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let script = crate::root().join("scripts/kafka");
     run(script.to_str().context("a path that can be read")?, version, &[&["tool", name], arguments].concat())
 }
@@ -97,7 +97,7 @@ fn read(out: &str, wanted: &BTreeSet<String>, count: usize, what: &str) -> anyho
     Ok(found)
 }
 
-fn is_committed_to_the_end(fleet: &Fleet, group: &str, topic: &str) -> anyhow::Result<()> {
+pub(crate) fn is_committed_to_the_end(fleet: &Fleet, group: &str, topic: &str) -> anyhow::Result<()> {
     let ends = fleet::ends(fleet.gateways()[0], topic, PARTITIONS)?;
     for gateway in fleet.gateways() {
         let found = fleet::committed(*gateway, group, topic, PARTITIONS)?;

@@ -5,6 +5,7 @@
 //! Called by the suites of `tests/` and by `tests/librdkafka`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod admin_tools;
 pub mod balancer;
 pub mod batches;
 pub mod chaos;
@@ -13,6 +14,7 @@ pub mod emulator;
 pub mod feed;
 pub mod fleet;
 pub mod group_cells;
+pub mod group_lag;
 pub mod group_tools;
 pub mod members;
 pub mod ownership;

@@ -91,7 +91,7 @@ async fn receive(member: &mut Member, sent: &mut VecDeque<i32>) -> anyhow::Resul
 
 async fn commit(mut member: Member, topic: KString, count: i64) -> anyhow::Result<Member> {
     for offset in 1..=count {
-        let code = member.commit(&topic, PARTITIONS, offset).await?;
+        let code = member.commit(&topic, 0..PARTITIONS, offset).await?;
         ensure!(code == ErrorCode::NONE, "a commit: {code}");
     }
     Ok(member)

@@ -9,6 +9,7 @@ use sluice_protocol::{ErrorCode, KString};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::Peer;
+use super::counters::Counts;
 use super::fleet::Fleet;
 use super::member::{Forming, Member, Patience, form, join_all};
 use super::observe::observe;
@@ -21,6 +22,8 @@ const FETCH_VERSION: i16 = 12;
 const POLLS_TARGET: f64 = 4.0;
 /// Entries that keep a session alive: one in 5 s (T1), and one more at either end of what is measured.
 const KEEP_ALIVES_TARGET: f64 = 0.4;
+/// What a gateway that hosts members asks of the store in a second, whether they heartbeat or not.
+const LOOKS_AND_ENTRIES: f64 = 1.2;
 const PATIENCE: Patience =
     Patience { session_timeout: Duration::from_secs(45), rebalance_timeout: Duration::from_secs(60) };
 
@@ -33,7 +36,7 @@ pub(crate) struct HeartbeatPlan {
     pub(crate) interval: Duration,
     /// Each member commits with every so many of its heartbeats, where somebody commits.
     pub(crate) beats_per_commit: u64,
-    /// Time for each of the three measurements.
+    /// Time for each measurement.
     pub(crate) window: Duration,
 }
 
@@ -42,6 +45,8 @@ pub(crate) struct HeartbeatPlan {
 struct Commits {
     topic: KString,
     every: u64,
+    /// One for each member of a group: a partition has one owner.
+    partitions: i32,
 }
 
 /// What a round of heartbeats came to.
@@ -51,12 +56,12 @@ struct Served {
     commits: u64,
 }
 
-/// Three times the same fleet: silent members, members that heartbeat, and those while they commit and a Fetch waits on
-/// every gateway.
+/// The same fleet with silent members, with members that heartbeat, and with those while somebody waits.
 pub(crate) async fn run(fleet: &Fleet, plan: HeartbeatPlan, verdicts: &mut Verdicts) -> anyhow::Result<()> {
     let gateways = fleet.kafka();
     let first = *gateways.first().context("a gateway")?;
-    let topic = create_topic(&mut Peer::open(first).await?, "bench-heartbeats", 1).await?;
+    let partitions = i32::try_from(plan.members_each)?;
+    let topic = create_topic(&mut Peer::open(first).await?, "bench-heartbeats", partitions).await?;
     let forming = Forming { prefix: "beat", groups: plan.groups, members_each: plan.members_each, patience: PATIENCE };
     let members = form(forming, &gateways).await?;
     // The first request of a connection is behind a barrier (T5), and the members have all had one.
@@ -67,27 +72,42 @@ pub(crate) async fn run(fleet: &Fleet, plan: HeartbeatPlan, verdicts: &mut Verdi
     .await?;
     let (beating, (members, served)) = observe(fleet, beat_all(members, plan, None)).await?;
     verdicts.tell("heartbeats per second", per_second(served.heartbeats, beating.wall));
-    verdicts.tell("store requests of the fleet, silent members", to_f64(still.sum().log_requests()));
-    verdicts.tell("store requests of the fleet, with heartbeats", to_f64(beating.sum().log_requests()));
-    // A poll or a keep-alive per gateway may fall on either side of a window's end.
-    let slack = to_f64(2 * u64::try_from(gateways.len())?);
-    let added = to_f64(beating.sum().log_requests()) - to_f64(still.sum().log_requests());
-    verdicts.judge("store requests that heartbeats add", added, slack);
+    // T4: a look a second; T1: an entry every five seconds; and what falls on either side of a window's ends.
+    let explained = to_f64(u64::try_from(gateways.len())?) * (LOOKS_AND_ENTRIES * plan.window.as_secs_f64() + 2.0);
+    verdicts.judge("store requests of the fleet, silent members", to_f64(still.sum().log_requests()), explained);
+    verdicts.judge("store requests of the fleet, with heartbeats", to_f64(beating.sum().log_requests()), explained);
     verdicts.judge(
         "without waiters: reads/s of a gateway",
         beating.most_per_second(|counts| counts.reads),
         POLLS_TARGET,
     );
 
-    let waiting = wait_for_records(&gateways, &topic).await?;
-    let commits = Commits { topic, every: plan.beats_per_commit };
+    measure_with_waiters(fleet, plan, members, &topic, verdicts).await
+}
+
+/// The same while a Fetch waits on every gateway: first without commits, then with them.
+async fn measure_with_waiters(
+    fleet: &Fleet,
+    plan: HeartbeatPlan,
+    members: Vec<Member>,
+    topic: &KString,
+    verdicts: &mut Verdicts,
+) -> anyhow::Result<()> {
+    let keep_alives = |counts: &Counts| counts.appends.saturating_sub(counts.commit_entries);
+    let _waiting = wait_for_records(&fleet.kafka(), topic).await?;
+    let (waited, (members, _)) = observe(fleet, beat_all(members, plan, None)).await?;
+    verdicts.judge("waiters: reads/s of a gateway", waited.most_per_second(|counts| counts.reads), POLLS_TARGET);
+    verdicts.judge("waiters: appends/s of a gateway", waited.most_per_second(keep_alives), KEEP_ALIVES_TARGET);
+
+    let commits =
+        Commits { topic: topic.clone(), every: plan.beats_per_commit, partitions: i32::try_from(plan.members_each)? };
     let (busy, (_members, served)) = observe(fleet, beat_all(members, plan, Some(commits))).await?;
-    drop(waiting);
-    verdicts.tell("with waiters: commits per second", per_second(served.commits, busy.wall));
-    verdicts.judge("with waiters: reads/s of a gateway", busy.most_per_second(|counts| counts.reads), POLLS_TARGET);
-    let keep_alives = busy.most_per_second(|counts| counts.appends.saturating_sub(counts.commit_entries));
-    verdicts.judge("with waiters: appends/s of a gateway without commits", keep_alives, KEEP_ALIVES_TARGET);
-    verdicts.tell("with waiters: appends/s of a gateway", busy.most_per_second(|counts| counts.appends));
+    verdicts.tell("waiters and commits: commits per second", per_second(served.commits, busy.wall));
+    let reads = busy.most_per_second(|counts| counts.reads);
+    verdicts.judge("waiters and commits: reads/s of a gateway", reads, POLLS_TARGET);
+    let others = busy.most_per_second(keep_alives);
+    verdicts.judge("waiters and commits: other appends/s of a gateway", others, KEEP_ALIVES_TARGET);
+    verdicts.tell("waiters and commits: appends/s of a gateway", busy.most_per_second(|counts| counts.appends));
     Ok(())
 }
 
@@ -129,7 +149,9 @@ async fn beat(
         if let Some(commits) =
             commits.as_ref().filter(|commits| (served.heartbeats + index).is_multiple_of(commits.every))
         {
-            let code = member.commit(&commits.topic, 1, i64::try_from(served.heartbeats)?).await?;
+            let partition = i32::try_from(index)? % commits.partitions.max(1);
+            let code =
+                member.commit(&commits.topic, partition..partition + 1, i64::try_from(served.heartbeats)?).await?;
             ensure!(code == ErrorCode::NONE, "a commit of {}: {code}", member.group.as_str());
             served.commits += 1;
         }

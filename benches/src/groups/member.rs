@@ -4,6 +4,7 @@
 //! noticed; what a client answers by asking again is asked again, and everything else fails the cell.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -162,8 +163,13 @@ impl Member {
         Ok(self.peer.call(HEARTBEAT_VERSION, &request).await?.error_code)
     }
 
-    /// Commits the same offset of the first `partitions` partitions of a topic; the first error of them, or none.
-    pub(crate) async fn commit(&mut self, topic: &KString, partitions: i32, offset: i64) -> anyhow::Result<ErrorCode> {
+    /// Commits the same offset of some partitions of a topic; the first error of them, or none.
+    pub(crate) async fn commit(
+        &mut self,
+        topic: &KString,
+        partitions: Range<i32>,
+        offset: i64,
+    ) -> anyhow::Result<ErrorCode> {
         let partition = |partition_index| OffsetCommitRequestPartition {
             partition_index,
             committed_offset: offset,
@@ -171,7 +177,7 @@ impl Member {
         };
         let topic = OffsetCommitRequestTopic {
             name: topic.clone(),
-            partitions: (0..partitions).map(partition).collect(),
+            partitions: partitions.clone().map(partition).collect(),
             ..OffsetCommitRequestTopic::default()
         };
         let request = OffsetCommitRequest {
@@ -184,7 +190,7 @@ impl Member {
         let answer = self.peer.call(COMMIT_VERSION, &request).await?;
         let codes: Vec<ErrorCode> =
             answer.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.error_code).collect();
-        ensure!(codes.len() == usize::try_from(partitions)?, "a commit answers {} partitions", codes.len());
+        ensure!(codes.len() == partitions.len(), "a commit answers {} partitions", codes.len());
         Ok(codes.into_iter().find(|code| *code != ErrorCode::NONE).unwrap_or(ErrorCode::NONE))
     }
 

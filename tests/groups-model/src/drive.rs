@@ -4,7 +4,6 @@
 //! answer that no world has, or that all worlds have and that does not come, ends the script with a report of all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -17,15 +16,19 @@ use sluice_protocol::messages::{CreateTopicsRequest, FindCoordinatorRequest};
 use sluice_protocol::{KString, Request as ApiRequest, decode_response, encode_request};
 use uuid::Uuid;
 
+use crate::compare::{Comparison, Verdict};
+use crate::manner::Manner;
 use crate::model::World;
 use crate::request::{Answer, Body, Group, Id, Request, Ticket, Topic};
-use crate::script::{Session, Step};
+use crate::script::{Ask, Step};
 use crate::wire::Names;
 
 /// Longest wait for an answer that must come.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// Longest wait for an answer that may come, where the order of requests is open.
+/// Longest wait for an answer that may come, where the order of requests is open …
 const GRACE: Duration = Duration::from_millis(150);
+/// … and where several gateways meet in a store, and one may ask it more than once.
+const GRACE_OF_SEVERAL: Duration = Duration::from_millis(600);
 /// How long one look at one connection takes.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -86,14 +89,16 @@ pub struct Target {
     addrs: Vec<SocketAddr>,
     prefix: String,
     topics: BTreeMap<Topic, (String, Uuid)>,
+    manner: Manner,
 }
 
 impl Target {
-    /// Makes the two topics that all scripts of a run share. All names begin with `prefix`, which no earlier run had.
+    /// Makes the two topics that all scripts of a run share. All names begin with `prefix`, which no earlier run had;
+    /// its answers are those of `manner`.
     ///
     /// # Errors
     /// When nobody answers as Kafka does.
-    pub fn prepare(addrs: Vec<SocketAddr>, prefix: &str) -> Result<Self> {
+    pub fn prepare(addrs: Vec<SocketAddr>, prefix: &str, manner: Manner) -> Result<Self> {
         let first = *addrs.first().context("no address")?;
         let mut connection = Connection::open(first, 0)?;
         let mut topics = BTreeMap::new();
@@ -113,7 +118,7 @@ impl Target {
         }
         topics
             .insert(Topic::Unknown, (format!("{prefix}-none"), Uuid::from_u128(0x5eed_0000_4000_8000_0000_0000_0000)));
-        let target = Self { addrs, prefix: prefix.to_owned(), topics };
+        let target = Self { addrs, prefix: prefix.to_owned(), topics, manner };
         target.await_coordinator(&mut connection)?;
         Ok(target)
     }
@@ -149,30 +154,30 @@ impl Target {
         let mut drive = Drive {
             target: self,
             pause,
-            names: Names::new(format!("{}-{seed}-{attempt}", self.prefix), self.topics.clone()),
-            session: Session::default(),
+            script: Comparison::new(
+                Names::new(format!("{}-{seed}-{attempt}", self.prefix), self.topics.clone()),
+                self.manner,
+            ),
             idle: self.addrs.iter().map(|_| Vec::new()).collect(),
             waiting: BTreeMap::new(),
-            frames: BTreeMap::new(),
             rng: Rng::with_seed(seed),
-            told: String::new(),
         };
         for (at, step) in steps.iter().enumerate() {
-            let _ = writeln!(drive.told, "step {at}");
+            drive.script.tell(format_args!("step {at}"));
             let taken = match step {
-                Step::Ask(asks) => {
-                    let requests = asks.iter().map(|ask| drive.session.resolve(ask)).collect();
-                    drive.take(requests)
-                }
-                Step::Expire(group, slot) => match drive.session.expired(*group, *slot) {
-                    Some(after) => drive.expire(*group, drive.session.view(*slot, *group).id, after),
+                Step::Ask(asks) => drive.take(asks),
+                Step::Expire(group, slot) => match drive.script.session.expired(*group, *slot) {
+                    Some(after) => drive.expire(*group, drive.script.session.view(*slot, *group).id, after),
                     // Its session is short, so nothing that comes after is certain.
                     None => break,
                 },
             };
             if let Err(error) = taken {
                 let now = drive.describe(&[Group::Live(0), Group::Live(1)]);
-                bail!("seed {seed}, step {at}: {error:#}\nthe groups now: {now:?}\nthe script so far:\n{}", drive.told);
+                bail!(
+                    "seed {seed}, step {at}: {error:#}\nthe groups now: {now:?}\nthe script so far:\n{}",
+                    drive.script.told()
+                );
             }
         }
         drive.clean_up()
@@ -182,23 +187,19 @@ impl Target {
 struct Drive<'a> {
     target: &'a Target,
     pause: Duration,
-    names: Names,
-    session: Session,
+    script: Comparison,
     idle: Vec<Vec<Connection>>,
     waiting: BTreeMap<Ticket, Connection>,
-    /// What this step has read.
-    frames: BTreeMap<Ticket, Bytes>,
     rng: Rng,
-    /// The script so far, for the report.
-    told: String,
 }
-
-/// What was observed within a step.
-type Answers = BTreeMap<Ticket, Answer>;
 
 impl Drive<'_> {
     fn connection(&mut self) -> Result<Connection> {
         let at = self.rng.usize(..self.target.addrs.len());
+        self.connection_to(at)
+    }
+
+    fn connection_to(&mut self, at: usize) -> Result<Connection> {
         if let Some(connection) = self.idle.get_mut(at).and_then(Vec::pop) {
             return Ok(connection);
         }
@@ -212,17 +213,18 @@ impl Drive<'_> {
         }
     }
 
-    fn take(&mut self, requests: Vec<(Ticket, Request)>) -> Result<()> {
-        let predicted = self.session.predict(&requests);
+    fn take(&mut self, asks: &[Ask]) -> Result<()> {
+        self.catch_up()?;
+        let requests = self.script.ask(asks);
         let created = self.created(&requests);
         for (ticket, request) in &requests {
             let mut connection = self.connection()?;
-            let _ = writeln!(self.told, "  {ticket} -> [{}] {request:?}", connection.at);
-            let frame = self.names.encode(i32::try_from(*ticket)?, request)?;
+            self.script.tell(format_args!("  {ticket} -> [{}] {request:?}", connection.at));
+            let frame = self.script.names.encode(i32::try_from(*ticket)?, request)?;
             connection.stream.write_all(&frame)?;
             self.waiting.insert(*ticket, connection);
         }
-        self.gather(predicted)?;
+        self.collect()?;
         for group in created {
             self.touch(group)?;
         }
@@ -233,13 +235,37 @@ impl Drive<'_> {
         Ok(())
     }
 
+    /// Several gateways of one store may answer from a State of a second ago, and the model has only one: each is asked
+    /// something that has to know what has happened so far.
+    fn catch_up(&mut self) -> Result<()> {
+        if self.idle.len() < 2 {
+            return Ok(());
+        }
+        let body = Body::Fetch { groups: vec![(Group::Missing, Some(Vec::new()))], stable: true };
+        let frame = self.script.names.encode(-1, &Request { version: 8, slot: 0, body })?;
+        let mut asked = Vec::new();
+        for at in 0..self.idle.len() {
+            let mut connection = self.connection_to(at)?;
+            connection.stream.write_all(&frame)?;
+            asked.push(connection);
+        }
+        for mut connection in asked {
+            let until = Instant::now() + DEADLINE;
+            while connection.look()?.is_none() {
+                ensure!(Instant::now() < until, "a gateway does not catch up within {DEADLINE:?}");
+            }
+            self.park(connection);
+        }
+        Ok(())
+    }
+
     /// Groups that a Join may just have created. Kafka answers before it has stored them, and reads do not see them before.
     fn created(&self, requests: &[(Ticket, Request)]) -> BTreeSet<Group> {
         let joined = requests.iter().filter_map(|(_, request)| match request.body {
             Body::Join { group, id: Id::Nobody, .. } => Some(group),
             _ => None,
         });
-        joined.filter(|g| self.session.worlds.iter().any(|w| w.state(*g).is_none())).collect()
+        joined.filter(|g| self.script.session.worlds.iter().any(|w| w.state(*g).is_none())).collect()
     }
 
     /// A read that waits for what is not stored yet.
@@ -251,7 +277,7 @@ impl Drive<'_> {
     /// Sends something whose answer is of no interest.
     fn aside(&mut self, request: &Request) -> Result<()> {
         let mut connection = self.connection()?;
-        connection.stream.write_all(&self.names.encode(-1, request)?)?;
+        connection.stream.write_all(&self.script.names.encode(-1, request)?)?;
         let until = Instant::now() + DEADLINE;
         while connection.look()?.is_none() {
             ensure!(Instant::now() < until, "no answer within {DEADLINE:?} to {request:?}");
@@ -260,71 +286,48 @@ impl Drive<'_> {
         Ok(())
     }
 
-    /// Reads this step's answers, and goes on with the worlds that have them.
-    fn gather(&mut self, predicted: Vec<World>) -> Result<()> {
-        self.frames.clear();
-        let (worlds, answers) = self.collect(predicted)?;
-        for (ticket, answer) in &answers {
-            let _ = writeln!(self.told, "  {ticket} <- {answer:?}");
-        }
-        self.session.observe(worlds, &answers);
-        Ok(())
-    }
-
     /// Reads answers until they are exactly those of a world, and no other world that fits so far has more to come.
-    fn collect(&mut self, predicted: Vec<World>) -> Result<(Vec<World>, Answers)> {
-        let mut answers = Answers::new();
+    fn collect(&mut self) -> Result<()> {
         let (mut until, mut is_settled) = (Instant::now() + DEADLINE, false);
         // What nobody expects yet may be there too.
-        self.sweep(&predicted, &mut answers)?;
+        self.sweep()?;
         loop {
-            let fits = self.fitting(&predicted, &answers);
-            if fits.is_empty() {
-                return self.report(&predicted, &answers, "no world has these answers");
-            }
-            let (done, more): (Vec<&World>, Vec<&World>) = fits.into_iter().partition(|w| is_complete(w, &answers));
-            let awaited = more.iter().flat_map(|w| w.answers.keys()).find(|t| !answers.contains_key(t)).copied();
+            let Verdict { done, awaited } = self.script.judge()?;
             let Some(awaited) = awaited else {
-                return Ok((done.into_iter().cloned().collect(), answers));
+                self.script.settle(done);
+                return Ok(());
             };
             if !done.is_empty() && !is_settled {
-                (until, is_settled) = (Instant::now() + GRACE, true);
+                let grace = if self.idle.len() > 1 { GRACE_OF_SEVERAL } else { GRACE };
+                (until, is_settled) = (Instant::now() + grace, true);
             }
             if Instant::now() > until {
                 if done.is_empty() {
-                    return self.report(&predicted, &answers, &format!("no answer to {awaited} within {DEADLINE:?}"));
+                    bail!(self.script.report(&format!("no answer to {awaited} within {DEADLINE:?}")));
                 }
-                return Ok((done.into_iter().cloned().collect(), answers));
+                self.script.settle(done);
+                return Ok(());
             }
-            if !self.look(awaited, &mut answers)? || is_settled {
-                self.sweep(&predicted, &mut answers)?;
+            if !self.look(awaited)? || is_settled {
+                self.sweep()?;
             }
         }
     }
 
     /// Looks at one connection; true when the answer was there.
-    fn look(&mut self, ticket: Ticket, answers: &mut Answers) -> Result<bool> {
+    fn look(&mut self, ticket: Ticket) -> Result<bool> {
         let Some(connection) = self.waiting.get_mut(&ticket) else { bail!("nothing is in flight for {ticket}") };
         let frame = connection.look().with_context(|| format!("while {ticket} waited"))?;
         let Some(frame) = frame else { return Ok(false) };
-        let Some(request) = self.session.request(ticket).cloned() else { bail!("{ticket} was never asked") };
-        ensure!(frame.get(..4) == Some(&i32::try_from(ticket)?.to_be_bytes()), "{ticket} got another's answer");
         if let Some(connection) = self.waiting.remove(&ticket) {
             self.park(connection);
         }
-        self.names.bind(ticket, &request, &frame)?;
-        self.frames.insert(ticket, frame);
-        // What came before may speak of an id that is known only now.
-        for (ticket, frame) in &self.frames {
-            let Some(request) = self.session.request(*ticket) else { continue };
-            let answer = self.names.decode(request, frame).with_context(|| format!("answer to {ticket}"))?;
-            answers.insert(*ticket, answer);
-        }
+        self.script.take(ticket, frame)?;
         Ok(true)
     }
 
     /// Looks at every connection that waits, without waiting itself.
-    fn sweep(&mut self, predicted: &[World], answers: &mut Answers) -> Result<()> {
+    fn sweep(&mut self) -> Result<()> {
         let tickets: Vec<Ticket> = self.waiting.keys().copied().collect();
         for ticket in tickets {
             let Some(connection) = self.waiting.get_mut(&ticket) else { continue };
@@ -332,80 +335,23 @@ impl Drive<'_> {
             let mut byte = [0];
             let there = connection.stream.peek(&mut byte);
             connection.stream.set_nonblocking(false)?;
-            if !there.is_ok_and(|read| read > 0) {
-                continue;
-            }
-            self.look(ticket, answers)?;
-            if predicted.iter().all(|w| w.has_forgotten(ticket)) {
-                self.frames.remove(&ticket);
-                answers.remove(&ticket);
+            if there.is_ok_and(|read| read > 0) {
+                self.look(ticket)?;
             }
         }
         Ok(())
-    }
-
-    fn fitting<'w>(&self, predicted: &'w [World], answers: &Answers) -> Vec<&'w World> {
-        let fits = |world: &&World| {
-            // An id may be told to others before it is told to its member: then the rest is needed to judge.
-            let is_partial = !is_complete(world, answers);
-            answers.iter().all(|(ticket, got)| {
-                let expected = world.answers.get(ticket);
-                world.has_forgotten(*ticket)
-                    || expected.is_some_and(|e| self.seen(e) == self.seen(got) || (is_partial && speaks_of_unseen(got)))
-            })
-        };
-        predicted.iter().filter(fits).collect()
-    }
-
-    /// An answer without what cannot be known yet.
-    fn seen(&self, answer: &Answer) -> Answer {
-        let mut answer = answer.clone();
-        match &mut answer {
-            Answer::Describe(groups) => {
-                for group in groups {
-                    for member in &mut group.members {
-                        member.id = self.names.seen(member.id);
-                    }
-                    group.members.sort();
-                }
-            }
-            Answer::Join { members, .. } => {
-                for (id, _, _) in members.iter_mut() {
-                    *id = self.names.seen(*id);
-                }
-                members.sort();
-            }
-            _ => {}
-        }
-        answer
-    }
-
-    fn report<T>(&self, predicted: &[World], answers: &Answers, why: &str) -> Result<T> {
-        let mut text = format!("{why}\n");
-        for (ticket, got) in answers {
-            let _ = writeln!(text, "got      {ticket}: {got:?}");
-        }
-        for (at, world) in predicted.iter().enumerate().take(6) {
-            for (ticket, expected) in &world.answers {
-                let _ = writeln!(text, "expected {ticket}: {expected:?} (world {at})");
-            }
-            if world.answers.is_empty() {
-                let _ = writeln!(text, "expected no answer (world {at})");
-            }
-        }
-        bail!(text)
     }
 
     /// A description of groups that is no part of the script.
     fn describe(&mut self, groups: &[Group]) -> Result<Answer> {
         let request = Request { version: 5, slot: 0, body: Body::Describe { groups: groups.to_vec() } };
         let mut connection = self.connection()?;
-        connection.stream.write_all(&self.names.encode(-1, &request)?)?;
+        connection.stream.write_all(&self.script.names.encode(-1, &request)?)?;
         let until = Instant::now() + DEADLINE;
         loop {
             if let Some(frame) = connection.look()? {
                 self.park(connection);
-                return self.names.decode(&request, &frame);
+                return self.script.names.decode(&request, &frame);
             }
             ensure!(Instant::now() < until, "no answer to a description within {DEADLINE:?}");
         }
@@ -424,13 +370,14 @@ impl Drive<'_> {
             ensure!(Instant::now() < until, "{id:?} has not expired: {told:?}");
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        let _ = writeln!(self.told, "  {id:?} has expired");
-        self.gather(after)
+        self.script.tell(format_args!("  {id:?} has expired"));
+        self.script.begin(after);
+        self.collect()
     }
 
     /// Takes members out and groups away, so that thousands of scripts leave nothing behind.
     fn clean_up(&mut self) -> Result<()> {
-        let Some(world) = self.session.worlds.first().cloned() else { return Ok(()) };
+        let Some(world) = self.script.session.worlds.first().cloned() else { return Ok(()) };
         let mut groups = Vec::new();
         for (group, state) in &world.groups {
             let ids = state.members.keys().chain(&state.pending);
@@ -442,14 +389,4 @@ impl Drive<'_> {
         }
         self.aside(&Request { version: 2, slot: 0, body: Body::Delete { groups } })
     }
-}
-
-/// True when everything that a world has was answered.
-fn is_complete(world: &World, answers: &Answers) -> bool {
-    world.answers.keys().all(|ticket| answers.contains_key(ticket))
-}
-
-fn speaks_of_unseen(answer: &Answer) -> bool {
-    matches!(answer, Answer::Join { leader, members, .. }
-        if *leader == Id::Unseen || members.iter().any(|(id, _, _)| *id == Id::Unseen))
 }

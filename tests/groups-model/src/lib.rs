@@ -4,8 +4,10 @@
 //! seed; a run over any broker either agrees with the model or tells where it does not. Never: depends on the gateway's own
 //! code, except for the wire format.
 
+pub mod compare;
 pub mod drive;
 pub mod generate;
+pub mod manner;
 pub mod members;
 pub mod model;
 mod offsets;

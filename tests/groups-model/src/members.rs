@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::manner::Manner;
 use crate::model::{FENCED_INSTANCE_ID, NONE, UNKNOWN_MEMBER_ID, synced};
 use crate::request::{Answer, Id, Protocol, Slot, Ticket, Topic, instance_name};
 
@@ -225,6 +226,16 @@ impl State {
         Some(topics)
     }
 
+    /// What the members offer now for the protocol chosen; `None` while that is not known of all.
+    fn subscribed_now(&self) -> Option<BTreeSet<Topic>> {
+        let mut topics = BTreeSet::new();
+        for member in self.members.values() {
+            let (_, metadata) = member.protocols.iter().find(|(name, _)| Some(*name) == self.protocol)?;
+            topics.extend(crate::script::topics_of(metadata)?);
+        }
+        Some(topics)
+    }
+
     /// The answer to a Join that is in.
     pub(crate) fn joined(&self, id: Id, version: i16) -> Answer {
         let mut members = Vec::new();
@@ -274,7 +285,11 @@ impl State {
     }
 
     /// True when the group is known, or must be taken, to read a topic.
-    pub(crate) fn reads(&self, topic: Topic) -> bool {
+    pub(crate) fn reads(&self, topic: Topic, manner: Manner) -> bool {
+        if manner.reads_subscriptions_of_now() {
+            let is_consumers = self.kind == Some("consumer");
+            return is_consumers && self.subscribed_now().is_none_or(|topics| topics.contains(&topic));
+        }
         // Kafka: while it is not known what consumers subscribe to, they count as subscribed to everything.
         self.topics.as_ref().map_or(self.kind == Some("consumer"), |topics| topics.contains(&topic))
     }

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::manner::Manner;
 use crate::members::{Due, Leader, Member, Phase, State, Waiting};
 use crate::request::{Answer, Body, Group, Id, Request, Ticket, instance_name};
 
@@ -23,6 +24,7 @@ pub(crate) const NONE: i16 = 0;
 pub(crate) const UNKNOWN_SERVER_ERROR: i16 = -1;
 pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 pub(crate) const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+pub(crate) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 pub(crate) const ILLEGAL_GENERATION: i16 = 22;
 pub(crate) const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
 pub(crate) const INVALID_GROUP_ID: i16 = 24;
@@ -40,6 +42,7 @@ pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
 /// One thing that may be the case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct World {
+    pub(crate) manner: Manner,
     pub(crate) groups: BTreeMap<Group, State>,
     /// What was answered since [`World::take_answers`].
     pub(crate) answers: BTreeMap<Ticket, Answer>,
@@ -49,6 +52,12 @@ pub struct World {
 }
 
 impl World {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(manner: Manner) -> Self {
+        Self { manner, ..Self::default() }
+    }
+
     /// The answers given since the last call.
     pub fn take_answers(&mut self) -> BTreeMap<Ticket, Answer> {
         std::mem::take(&mut self.answers)
@@ -154,9 +163,13 @@ impl World {
             return vec![self];
         }
         // Kafka: a Join without an id creates the group even if it is then refused.
+        let is_new = !self.groups.contains_key(&group);
         let state = self.groups.entry(group).or_default();
         // Kafka: protocols are judged before membership: an unknown member with wrong ones hears 23.
         if !state.supports(kind, protocols) {
+            if is_new && self.manner.refused_joins_make_no_group() {
+                self.groups.remove(&group);
+            }
             self.answer(ticket, refused(version, INCONSISTENT_GROUP_PROTOCOL, id));
             return vec![self];
         }
@@ -313,8 +326,12 @@ impl World {
         }
     }
 
-    fn maybe_complete(self, group: Group) -> Vec<World> {
-        let Some(state) = self.groups.get(&group) else { return vec![self] };
+    fn maybe_complete(mut self, group: Group) -> Vec<World> {
+        let may_end = self.manner.phases_without_members_may_end();
+        let Some(state) = self.groups.get_mut(&group) else { return vec![self] };
+        if may_end && state.members.is_empty() && state.phase == (Phase::Preparing { first: false }) {
+            state.due = Due::Sometime;
+        }
         if state.phase == (Phase::Preparing { first: false }) && state.have_all_joined() {
             self.complete(group)
         } else {

@@ -127,9 +127,10 @@ impl World {
         if error != NONE {
             return Answer::DeleteOffsets { error, partitions: Vec::new() };
         }
+        let manner = self.manner;
         if let Some(state) = self.groups.get_mut(&group) {
             for (topic, partition) in all.into_iter().filter(|(t, p)| exists(*t, *p)) {
-                let read = state.reads(topic);
+                let read = state.reads(topic, manner);
                 partitions.push((topic, partition, if read { GROUP_SUBSCRIBED_TO_TOPIC } else { NONE }));
                 if !read {
                     state.offsets.remove(&(topic, partition));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::manner::Manner;
 use crate::model::{FENCED_INSTANCE_ID, MEMBER_ID_REQUIRED, NONE, SESSION_MIN_MS, UNKNOWN_MEMBER_ID, World};
 use crate::request::{Answer, Body, Commit, Group, Id, Protocol, Request, Slot, Ticket, Topic};
 
@@ -141,13 +142,20 @@ pub struct Session {
 
 impl Default for Session {
     fn default() -> Self {
-        Self { worlds: vec![World::default()], views: BTreeMap::new(), asked: BTreeMap::new(), told: BTreeSet::new() }
+        Self::new(Manner::Kafka)
     }
 }
 
 const PROTOCOLS: [&str; 4] = ["range", "roundrobin", "sticky", "other"];
 
 impl Session {
+    /// A script that begins.
+    #[must_use]
+    pub fn new(manner: Manner) -> Self {
+        let worlds = vec![World::new(manner)];
+        Self { worlds, views: BTreeMap::new(), asked: BTreeMap::new(), told: BTreeSet::new() }
+    }
+
     /// What a client knows of itself in a group.
     #[must_use]
     pub fn view(&self, slot: Slot, group: Group) -> View {
