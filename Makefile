@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rules conformance chaos lint fmt bench-quick clean-cache
+.PHONY: help setup run test rules conformance chaos lint fmt bench-quick bench-groups clean-cache
 
 # Flags for `make run`, as in: make run ARGS='--listen 127.0.0.1:9192'
 ARGS ?=
@@ -52,6 +52,10 @@ fmt: ## Format the Rust code
 bench-quick: ## Print the speed and size numbers (release build, a few minutes)
 	cargo build --release -p sluice -p sluice-benches
 	$${CARGO_TARGET_DIR:-target}/release/sluice-bench quick
+
+bench-groups: setup ## Judge consumer groups by their counted targets (release build, about five minutes)
+	cargo build --release -p sluice -p sluice-benches
+	$${CARGO_TARGET_DIR:-target}/release/sluice-bench groups
 
 clean-cache: ## Remove what `make setup` installed
 	@scripts/setup remove

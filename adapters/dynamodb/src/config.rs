@@ -38,7 +38,7 @@ pub(crate) const BODY_PARTS_AT_ONCE: usize = 4;
 /// Appends per second that all gateways together may send (L7): a third of what DynamoDB gives one partition key.
 pub(crate) const APPENDS_PER_S: f64 = 300.0;
 /// Items of one call that are put into the offsets view at the same time.
-pub(crate) const OFFSETS_PUTS_AT_ONCE: usize = 4;
+pub(crate) const OFFSETS_PUTS_AT_ONCE: usize = 16;
 /// How long a new table may take to become active.
 pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -141,7 +141,7 @@ impl Default for Limits {
             fresh_for_heartbeat: Duration::from_secs(2),
             unsent_command: Duration::from_secs(5),
             repropose_within: Duration::from_secs(1),
-            commit_linger: Duration::from_millis(40),
+            commit_linger: Duration::from_millis(20),
             proposal_stagger: Duration::from_millis(250),
             proposal_ranks_max: 16,
             completion_stagger: Duration::from_millis(25),
