@@ -39,8 +39,8 @@ pub async fn run(world: &Arc<World>, roster: &Roster) {
     while world.is_somebody_paused() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // They are heard of again, or found to be too late.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // They are heard of again, or found to be too late; and what the log was asked on the last bad day is answered.
+    tokio::time::sleep(Duration::from_secs(13)).await;
     if !come_to_rest(world).await {
         return;
     }

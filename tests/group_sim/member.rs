@@ -84,6 +84,8 @@ impl Member {
     fn rename(&mut self, member_id: &str) {
         member_id.clone_into(&mut self.caller.member_id);
         self.world().ledger.name(&self.caller.who, member_id);
+        // Somebody else may have gone on with what it had.
+        self.positions_of = None;
     }
 
     fn die(&self) -> Next {

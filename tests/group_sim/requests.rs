@@ -125,7 +125,10 @@ impl Caller {
         match answer {
             Ok(_) if !closes_early => self.keep(lane, line),
             Ok(_) => {}
-            Err(lost) => self.note_lost(&line, lost),
+            Err(lost) => {
+                self.note_lost(&line, lost);
+                self.hop(lane);
+            }
         }
         answer.ok()
     }

@@ -181,6 +181,7 @@ impl Engine {
             group_id: ask.group_id.clone(),
             seen: group.map(|group| (group.number, group.generation)),
             joiner,
+            seen_instance: instance_holder(group, ask),
             instance_id: ask.instance_id.clone(),
             client_id: ask.client.client_id.clone(),
             client_host: ask.client.host.clone(),
@@ -285,6 +286,12 @@ impl Engine {
         };
         Ok(members.into_iter().zip(metadata).map(joined).collect())
     }
+}
+
+/// Who has the instance id that the joiner names (T7).
+fn instance_holder(group: Option<&Arc<Group>>, ask: &JoinAsk) -> Option<MemberNumber> {
+    let holder = group?.member_by_instance(ask.instance_id.as_deref()?)?;
+    Some(holder.number)
 }
 
 /// Who joins, as the command says it, and what is wrong with that where Kafka says so last.

@@ -315,6 +315,10 @@ impl Timers {
         };
         let timer =
             self.members.entry(key).or_insert(MemberTimer { watch: found.watch, since: scene.now, unsynced: None });
+        if timer.watch.epoch != found.watch.epoch {
+            // It was elsewhere meanwhile, and may have synced there.
+            timer.unsynced = None;
+        }
         if timer.watch != found.watch {
             timer.watch = found.watch;
             timer.since = scene.now;

@@ -122,6 +122,7 @@ fn write_join(writer: &mut Writer, join: &JoinGroup) {
             write_seen(writer, *seen);
         }
     }
+    write_option(writer, join.seen_instance.as_ref(), |writer, member| writer.varint(member.0));
     write_option(writer, join.instance_id.as_ref(), |writer, id| writer.string(id));
     writer.string(&join.client_id);
     writer.string(&join.client_host);
@@ -143,6 +144,7 @@ fn read_join(reader: &mut Reader<'_>) -> Read<JoinGroup> {
         group_id: reader.string()?.to_owned(),
         seen: read_option(reader, |reader| Ok((read_group(reader)?, reader.zigzag_i32()?)))?,
         joiner: read_joiner(reader)?,
+        seen_instance: read_option(reader, read_member)?,
         instance_id: read_option(reader, |reader| Ok(reader.string()?.to_owned()))?,
         client_id: reader.string()?.to_owned(),
         client_host: reader.string()?.to_owned(),

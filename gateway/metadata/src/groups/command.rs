@@ -87,6 +87,9 @@ pub struct JoinGroup {
     pub seen: Option<(GroupNumber, i32)>,
     /// Who joins.
     pub joiner: Joiner,
+    /// The member that had `instance_id` as seen; `None`: nobody had. A new joiner that comes late replaces nobody who
+    /// came meanwhile: that may be the same client, which asked again elsewhere.
+    pub seen_instance: Option<MemberNumber>,
     /// `group.instance.id` of a static member (KIP-345).
     pub instance_id: Option<String>,
     /// As its connection says.

@@ -109,7 +109,12 @@ fn role_of(group: &Group, join: &JoinGroup) -> Result<Role, GroupOutcome> {
         Joiner::New { register_only: true, .. } => Ok(Role::Stranger),
         Joiner::New { register_only: false, .. } => {
             let old = join.instance_id.as_deref().and_then(|instance_id| group.member_by_instance(instance_id));
-            Ok(old.map_or(Role::Newcomer, |old| Role::Returning(old.number)))
+            let old = old.map(|old| old.number);
+            // T7: whoever has the instance id now may be the same client, by a Join that overtook this one.
+            if old != join.seen_instance {
+                return Err(GroupOutcome::Mismatch);
+            }
+            Ok(old.map_or(Role::Newcomer, Role::Returning))
         }
         Joiner::Known(SeenMember { member, watch_epoch }) => {
             // T7: the watch as it was seen.

@@ -59,6 +59,7 @@ impl World {
             group_id: "g".into(),
             seen,
             joiner,
+            seen_instance: None,
             instance_id: None,
             client_id: name.into(),
             client_host: String::new(),
@@ -341,6 +342,27 @@ fn a_member_whose_sync_waits_is_not_silent_and_begins_anew_with_its_answer() {
     world.now = Duration::from_millis(45_999);
     assert_eq!(world.expiries(), []);
     world.now = secs(46);
+    assert_eq!(world.expiries().len(), 1);
+}
+
+// Holds: T2 (Kafka's pending sync; found by the simulation of groups, seed 380 of its day)
+#[test]
+fn a_member_that_was_elsewhere_and_came_back_between_two_looks_may_have_synced_there() {
+    let mut world = World::new();
+    let member = world.new_member(world.own, "m", 0);
+    assert_eq!(world.expiries(), []);
+    let (group, generation) = (world.group().number, world.group().generation);
+    let seen = SeenMember { member, watch_epoch: world.watch_of(member).epoch };
+    let assignments = Some(Vec::new());
+    let sync = sluice_metadata::SyncGroup { group, member: seen, generation, assignments, stamp_ms: 0 };
+    world.apply(world.other, Command::Group(GroupCommand::Sync(sync)));
+    world.take_over(world.own, member);
+    world.now = secs(1);
+    assert_eq!(world.expiries(), []);
+    // Later than the rebalance timeout of 7 s, before the session timeout of 10 s.
+    world.now = secs(10);
+    assert_eq!(world.expiries(), []);
+    world.now = secs(11);
     assert_eq!(world.expiries().len(), 1);
 }
 

@@ -43,13 +43,15 @@ fn any_joiner() -> impl Strategy<Value = Joiner> {
 
 fn any_join() -> impl Strategy<Value = JoinGroup> {
     let seen = option::of((any_group(), prop_oneof![8 => 0..3, 1 => any::<i32>()]));
-    let who = ("[gh]{0,1}", seen, any_joiner(), option::of("[xy]"), ".{0,4}", ".{0,4}");
+    let holder = option::of((0_u64..4).prop_map(MemberNumber));
+    let who = ("[gh]{0,1}", seen, any_joiner(), option::of("[xy]"), ".{0,4}", ".{0,4}", holder);
     let timeouts = (any::<i32>(), any::<i32>(), prop_oneof![Just(0_u32), any::<u32>()], any::<u32>(), any::<i64>());
     let protocols = vec(("[rs]{0,1}", any_payload()), 0..3);
     (who, timeouts, "c?", protocols).prop_map(|(who, timeouts, protocol_type, protocols)| JoinGroup {
         group_id: who.0,
         seen: who.1,
         joiner: who.2,
+        seen_instance: who.6,
         instance_id: who.3,
         client_id: who.4,
         client_host: who.5,

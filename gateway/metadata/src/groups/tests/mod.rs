@@ -103,6 +103,7 @@ impl Scenario {
             group_id: "g".to_owned(),
             seen: self.replay.state.group("g").map(|group| (group.number, group.generation)),
             joiner: Joiner::New { member_id: id.to_owned(), register_only: false },
+            seen_instance: None,
             instance_id: None,
             client_id: "client".to_owned(),
             client_host: "/127.0.0.1".to_owned(),
@@ -129,7 +130,9 @@ impl Scenario {
     }
 
     pub(super) fn static_join(&self, id: &str, instance_id: &str) -> JoinGroup {
-        JoinGroup { instance_id: Some(instance_id.to_owned()), ..self.new_join(id) }
+        let group = self.replay.state.group("g");
+        let seen_instance = group.and_then(|group| group.member_by_instance(instance_id)).map(|member| member.number);
+        JoinGroup { seen_instance, instance_id: Some(instance_id.to_owned()), ..self.new_join(id) }
     }
 
     pub(super) fn sync(&self, id: &str, assignments: &[(&str, &'static str)]) -> SyncGroup {

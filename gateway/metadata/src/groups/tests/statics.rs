@@ -36,6 +36,22 @@ fn a_static_member_that_comes_back_takes_its_place_without_a_rebalance() {
     assert_eq!(s.group().check_member("m0", None), Err(GroupRefusal::UnknownMember));
 }
 
+// Holds: T7
+#[test]
+fn a_late_join_of_a_static_member_replaces_nobody_who_came_meanwhile() {
+    let mut s = stable();
+    // The same client asked through two gateways, and the first request is the last to arrive. No generation lies between.
+    let late = s.static_join("first-try", "i0");
+    let outcome = s.run_b(s.static_join("second-try", "i0"));
+    assert!(matches!(outcome, GroupOutcome::Joined { joined: JoinOutcome::Current { replaced: true }, .. }));
+    assert_eq!(s.run_a(late), GroupOutcome::Mismatch);
+    assert_eq!((s.at(), s.ids()), ((GroupPhase::Stable, 1), vec!["m1".to_owned(), "second-try".to_owned()]));
+    // Nor does one that saw nobody there.
+    let late = s.static_join("first-try", "i2");
+    s.run_b(s.static_join("third-try", "i2"));
+    assert_eq!(s.run_a(late), GroupOutcome::Mismatch);
+}
+
 #[test]
 fn a_static_member_that_changes_the_vote_rebalances() {
     let mut s = stable();

@@ -113,6 +113,9 @@ fn join(dice: &mut Dice, name: &str, group: Option<&Group>, joiner: Joiner, inst
         group_id: name.to_owned(),
         seen: group.map(|group| (group.number, group.generation)),
         joiner,
+        seen_instance: instance_id
+            .as_deref()
+            .and_then(|instance_id| Some(group?.member_by_instance(instance_id)?.number)),
         instance_id,
         client_id: "c".to_owned(),
         client_host: "/1".to_owned(),
