@@ -85,7 +85,7 @@ pub struct Limits {
     pub watch_backlog_max: usize,
     /// Slices of committed offsets waiting to be written to the offsets view; more are left for the next commit.
     pub view_slices_max: usize,
-    /// Oldest a change of committed offsets gets before it is written to the offsets view.
+    /// Oldest a change of committed offsets gets before it is written to the offsets view; the last third is chance.
     pub view_linger: Duration,
     /// Slices in one put to the offsets view.
     pub view_batch_max: usize,
@@ -141,14 +141,14 @@ impl Default for Limits {
             fresh_for_heartbeat: Duration::from_secs(2),
             unsent_command: Duration::from_secs(5),
             repropose_within: Duration::from_secs(1),
-            commit_linger: Duration::from_millis(20),
+            commit_linger: Duration::from_millis(30),
             proposal_stagger: Duration::from_millis(250),
             proposal_ranks_max: 16,
             completion_stagger: Duration::from_millis(25),
             watch_proposals_max: 64,
             watch_backlog_max: 10_000,
             view_slices_max: 65_536,
-            view_linger: Duration::from_secs(2),
+            view_linger: Duration::from_millis(3_500),
             view_batch_max: 100,
             view_inherit: Duration::from_secs(60),
             expired_offsets_max: 1_000,

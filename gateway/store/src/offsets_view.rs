@@ -42,7 +42,7 @@ pub struct OffsetsItem {
     pub topic_id: Uuid,
     /// Which partitions: see [`PARTITIONS_PER_SLICE`].
     pub slice: u32,
-    /// Position of the entry that last changed it.
+    /// Position of the State that it was taken from: at or after the entry that last changed it.
     pub position: LogPosition,
     /// When it was written, in milliseconds since 1970 by the clock of the gateway that wrote it.
     pub updated_at_ms: i64,

@@ -61,7 +61,7 @@ struct ViewTask {
     replica: Replica,
     metrics: Arc<Metrics>,
     flushes: mpsc::Receiver<oneshot::Sender<()>>,
-    /// Slices to write, and since when.
+    /// Slices to write, and when.
     unshown: Aged<OffsetSlice>,
     /// What other sessions changed lately, and when: inherited if they die.
     recent: Aged<(SessionId, OffsetSlice)>,
@@ -91,7 +91,7 @@ impl ViewTask {
                 () = shared.view_news.told() => self.take_news(),
                 () = until(due) => {
                     self.take_news();
-                    self.write_batch().await;
+                    self.write_batch(Some(self.parts.clock.now())).await;
                 }
             }
         }
@@ -124,7 +124,10 @@ impl ViewTask {
 
     fn show(&mut self, slice: OffsetSlice, now: Instant) {
         if self.unshown.len() < self.parts.limits.view_slices_max || self.unshown.contains(&slice) {
-            self.unshown.add(slice, now);
+            // Groups that began together would be written together ever after: some of the time is chance.
+            let linger = self.parts.limits.view_linger;
+            let due = now + linger * 2 / 3 + self.parts.entropy.jitter(linger / 3);
+            self.unshown.add(slice, due);
         } else {
             self.metrics.groups.view_omitted.inc();
         }
@@ -132,7 +135,7 @@ impl ViewTask {
 
     fn next_write(&self) -> Option<Instant> {
         // However many slices wait: each is written once for all commits of that time.
-        let due = self.unshown.oldest()? + self.parts.limits.view_linger;
+        let due = self.unshown.oldest()?;
         Some(self.not_before.map_or(due, |held| due.max(held)))
     }
 
@@ -140,15 +143,15 @@ impl ViewTask {
     async fn write_all(&mut self) {
         let batches = self.unshown.len().div_ceil(self.parts.limits.view_batch_max.max(1));
         for _ in 0..batches {
-            if !self.write_batch().await {
+            if !self.write_batch(None).await {
                 return;
             }
         }
     }
 
-    /// Writes the slices that have waited longest; false when the view does not take them now.
-    async fn write_batch(&mut self) -> bool {
-        let slices = self.unshown.take_oldest(self.parts.limits.view_batch_max.max(1));
+    /// Writes slices that are due at this time, or any; false when the view does not take them now.
+    async fn write_batch(&mut self, due_at: Option<Instant>) -> bool {
+        let slices = self.unshown.take_oldest(due_at, self.parts.limits.view_batch_max.max(1));
         let state = self.replica.view();
         let (incarnation, now_ms) = (self.parts.log.incarnation(), self.parts.clock.wall_ms());
         let item = |slice: &OffsetSlice| OffsetsItem { incarnation, updated_at_ms: now_ms, ..item_of(&state, slice) };
@@ -156,7 +159,7 @@ impl ViewTask {
         let answers = tokio::time::timeout(PUT_TIMEOUT, self.parts.offsets_view.put(items)).await;
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut is_well = true;
-        for (since, slice) in slices {
+        for (due, slice) in slices {
             match answers.next() {
                 Some(Ok(())) => drop(self.metrics.groups.view_writes.inc()),
                 Some(Err(error)) if error.kind() == StoreErrorKind::Invalid => {
@@ -165,7 +168,7 @@ impl ViewTask {
                 answer => {
                     self.metrics.groups.view_failures.inc();
                     tracing::warn!(group = %slice.group_id, ?answer, "the offsets view did not take an item");
-                    self.unshown.add(slice, since);
+                    self.unshown.add(slice, due);
                     is_well = false;
                 }
             }

@@ -1,16 +1,17 @@
 //! Committed offsets in the background: the offsets view, expiry, lag.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use sluice_engine::{CommitAsk, JoinAsk, Joined, Limits, Settings};
 use sluice_store::{OffsetsItem, OffsetsView, StoreError, StoreErrorKind, StoreResult};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::members::{claim, commit_ask, hasty, join_ask, nobody, offset, sync_ask};
 use super::support::{Cluster, Gateway, batch, topic};
@@ -125,6 +126,46 @@ async fn a_view_that_takes_nothing_holds_no_commit_up_and_gets_the_newest_later(
     sleep(secs(31)).await;
     assert_eq!(shown(&cluster, "g"), Some(20));
 }
+
+/// A view that notes when each item was put.
+#[derive(Debug)]
+struct Noting(Arc<dyn OffsetsView>, Mutex<Vec<Instant>>);
+
+#[async_trait]
+impl OffsetsView for Noting {
+    async fn put(&self, items: Vec<OffsetsItem>) -> Vec<StoreResult<()>> {
+        self.1.lock().unwrap().extend(items.iter().map(|_| Instant::now()));
+        self.0.put(items).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_commit_at_once_are_not_written_at_once() {
+    let mut cluster = Cluster::new();
+    let noting = Arc::new(Noting(cluster.view.clone(), Mutex::default()));
+    cluster.shown_in = Some(noting.clone());
+    let a = cluster.gateway_with(Limits::default(), hasty()).await;
+    let groups: Vec<String> = (0..100).map(|group| format!("g{group}")).collect();
+    for group in &groups {
+        a.commit_made_group(group).await;
+    }
+    sleep(secs(5)).await;
+    noting.1.lock().unwrap().clear();
+    let committed = Instant::now();
+    let commits = groups.iter().map(|group| a.commit(group, nobody(), &[("t", 0, 7)]));
+    for answer in join_all(commits).await {
+        answer.unwrap();
+    }
+    assert!(committed.elapsed() < Duration::from_millis(100), "at once");
+    sleep(secs(4)).await;
+    assert!(groups.iter().all(|group| shown(&cluster, group) == Some(7)));
+    let put = noting.1.lock().unwrap().clone();
+    let in_quarter_after = |from: &Instant| put.iter().filter(|at| (*from..*from + QUARTER).contains(*at)).count();
+    let most = put.iter().map(in_quarter_after).max();
+    assert!((1..=60).contains(&most.unwrap_or_default()), "{most:?} of 100 in a quarter of a second");
+}
+
+const QUARTER: Duration = Duration::from_millis(250);
 
 #[tokio::test(start_paused = true)]
 async fn groups_that_commit_often_are_written_once_for_all_commits_of_a_while() {

@@ -1,4 +1,4 @@
-//! A set that knows since when each of its members is in it.
+//! A set in which each member has a time, such as since when it is there.
 //!
 //! Promises: the oldest are found without a look at the others. Never: reads a clock.
 
@@ -58,10 +58,10 @@ impl<K: Ord + Clone> Aged<K> {
         }
     }
 
-    /// Takes the oldest, at most so many, with their times.
-    pub(super) fn take_oldest(&mut self, most: usize) -> Vec<(Instant, K)> {
+    /// Takes the oldest, none younger than `latest`, at most so many, with their times.
+    pub(super) fn take_oldest(&mut self, latest: Option<Instant>, most: usize) -> Vec<(Instant, K)> {
         let mut taken = Vec::new();
-        while taken.len() < most {
+        while taken.len() < most && self.oldest().is_some_and(|oldest| latest.is_none_or(|latest| oldest <= latest)) {
             let Some((since, key)) = self.by_age.pop_first() else { break };
             self.since.remove(&key);
             taken.push((since, key));
@@ -72,7 +72,9 @@ impl<K: Ord + Clone> Aged<K> {
     /// Removes what is older than this.
     pub(super) fn forget_before(&mut self, oldest: Instant) {
         while self.oldest().is_some_and(|since| since < oldest) {
-            self.take_oldest(1);
+            if let Some((_, key)) = self.by_age.pop_first() {
+                self.since.remove(&key);
+            }
         }
     }
 }
@@ -96,12 +98,13 @@ mod tests {
         assert_eq!((aged.len(), aged.oldest()), (5, Some(at(1))));
         aged.renew("c", at(8));
         aged.remove(&"d");
-        assert_eq!(aged.take_oldest(2), [(at(2), "a"), (at(2), "b")]);
+        assert_eq!(aged.take_oldest(None, 2), [(at(2), "a"), (at(2), "b")]);
         aged.add("f", at(4));
         aged.forget_before(at(8));
         assert!(aged.contains(&"c") && !aged.contains(&"f"));
         assert_eq!(aged.keys().copied().collect::<Vec<_>>(), ["c", "e"]);
-        assert_eq!(aged.take_oldest(9), [(at(8), "c"), (at(9), "e")]);
+        assert_eq!(aged.take_oldest(Some(at(8)), 9), [(at(8), "c")]);
+        assert_eq!(aged.take_oldest(None, 9), [(at(9), "e")]);
         assert!(aged.by_age.is_empty() && aged.since.is_empty());
     }
 }
