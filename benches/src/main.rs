@@ -31,6 +31,10 @@ use crate::groups::{GroupsArgs, HostArgs, run_groups, run_host};
 use crate::report::Report;
 use crate::server::{Launcher, Server};
 
+/// That of the gateway, which can be hosted here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(name = "sluice-bench", about = "Measures what a gateway costs in CPU and memory")]
 struct Cli {
