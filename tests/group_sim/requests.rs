@@ -267,13 +267,13 @@ impl Caller {
         Some(code)
     }
 
-    /// A gateway heard of it, between `sent` and now. It counts where the member is watched: a gateway whose State is up
-    /// to 2 s old (T6) may not know yet that the watch has moved, and then nobody else learns of it.
+    /// A gateway heard of it, between `sent` and now. It counts even where the member is not watched any more: a gateway
+    /// whose State is up to 2 s old (T6) does not know that the watch has moved, and who watches now allows for that.
     fn note_proof(&self, lane: Lane, sent: Instant) {
         let at = self.heading.get(&lane).and_then(|slot| self.lines.get(&(lane, *slot)));
-        let gateway = at.map(|line| line.connection.gateway());
-        if gateway.is_none() || self.world.oracle.watcher(&self.claim()) != gateway {
-            return self.world.journal.count("signs of life where the member is not watched any more");
+        let Some(gateway) = at.map(|line| line.connection.gateway()) else { return };
+        if self.world.oracle.watcher(&self.claim()) != Some(gateway) {
+            self.world.journal.count("signs of life where the member is not watched any more");
         }
         let generation_since = self.world.oracle.history(self.spec.group).map(|history| history.generation_since);
         let (now, session) = (Instant::now(), self.spec.session);

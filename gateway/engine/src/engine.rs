@@ -44,6 +44,14 @@ pub struct EngineParts {
     pub defects: Defects,
 }
 
+impl EngineParts {
+    /// A stamp for what is proposed now: the wall clock as the store's last answer corrects it (T3). A gateway whose clock is
+    /// wrong must not make others think that what it did is old.
+    pub(crate) fn stamp_ms(&self) -> i64 {
+        self.objects.clock().stamp_ms(&*self.clock)
+    }
+}
+
 /// Why an engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -161,7 +161,7 @@ impl Engine {
             name: name.to_owned(),
             partitions,
             configs,
-            created_at_ms: self.inner.parts.clock.wall_ms(),
+            created_at_ms: self.inner.parts.stamp_ms(),
         };
         self.inner.replica.propose(command, deadline).await
     }

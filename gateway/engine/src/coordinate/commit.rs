@@ -297,7 +297,7 @@ impl Commit<'_> {
                 None => topics.push((*topic_id, vec![offset])),
             }
         }
-        let now_ms = self.engine.inner.parts.clock.wall_ms();
+        let now_ms = self.engine.inner.parts.stamp_ms();
         let expires_at =
             |kept: std::time::Duration| now_ms.saturating_add(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
         let command = GroupCommand::CommitOffsets(CommitOffsets {

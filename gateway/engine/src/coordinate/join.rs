@@ -191,7 +191,7 @@ impl Engine {
             protocols: protocols_of(ask, payloads),
             initial_delay_ms: self.inner.parts.settings.group_initial_rebalance_delay_ms,
             max_size: self.inner.parts.settings.group_max_size,
-            stamp_ms: self.inner.parts.clock.wall_ms(),
+            stamp_ms: self.inner.parts.stamp_ms(),
         }
     }
 

@@ -78,7 +78,7 @@ impl Engine {
         let members: Vec<_> = leaving.members.iter().filter_map(|member| member.as_ref().ok().copied()).collect();
         match leaving.group {
             Some(group) if !members.is_empty() => {
-                let stamp_ms = self.inner.parts.clock.wall_ms();
+                let stamp_ms = self.inner.parts.stamp_ms();
                 self.propose_group(GroupCommand::Leave(LeaveGroup { group, members, stamp_ms })).await
             }
             _ => Ok(GroupOutcome::Left(Vec::new())),

@@ -116,7 +116,7 @@ impl Engine {
             member: SeenMember { member: member.number, watch_epoch: member.watch.epoch },
             generation: group.generation,
             assignments,
-            stamp_ms: self.inner.parts.clock.wall_ms(),
+            stamp_ms: self.inner.parts.stamp_ms(),
         };
         self.propose_held(GroupCommand::Sync(command), held).await
     }

@@ -372,14 +372,17 @@ impl Timers {
             return None;
         }
         let timeout = milliseconds(found.session_timeout_ms);
+        // T6: for so long the gateway that watched it before may have answered it, from a State that did not know better.
+        let elsewhere = timer.since + scene.limits.fresh_for_heartbeat;
         if scene.own != Some(timer.watch.session) {
-            return Some(timer.since + timeout + self.stagger(scene.limits, self.rank));
+            return Some(elsewhere + timeout + self.stagger(scene.limits, self.rank));
         }
         let activity = local.activity.get(&(number, member)).copied().unwrap_or_default();
         // Kafka's hasSatisfiedHeartbeat: whose Sync waits cannot be heard of otherwise. It is looked at again.
         let is_syncing = local.syncing.contains_key(&(number, member));
         let heard = if is_syncing { scene.now } else { activity.at };
-        let silent = timer.since.max(heard) + timeout;
+        let since = if timer.watch.epoch == 0 { timer.since } else { elsewhere };
+        let silent = since.max(heard) + timeout;
         let unsynced = timer.unsynced.filter(|(generation, _)| {
             let is_running = matches!(group.phase, GroupPhase::CompletingRebalance | GroupPhase::Stable);
             is_running && group.generation == *generation && activity.synced != Some(*generation)

@@ -224,7 +224,7 @@ impl WatchTask {
             now: look.trusted,
             limits: &self.parts.limits,
             defects: self.parts.defects,
-            stamp_ms: self.parts.clock.wall_ms(),
+            stamp_ms: self.parts.stamp_ms(),
         };
         self.timers.observe(&scene, news, &mut local);
         let room = self.parts.limits.watch_proposals_max.saturating_sub(self.proposals.len());

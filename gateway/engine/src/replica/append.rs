@@ -95,7 +95,7 @@ impl LogTask {
             commands: vec![Command::OpenSession {
                 nonce,
                 feature_level: sluice_metadata::limits::FEATURE_LEVEL,
-                opened_at_ms: self.parts.clock.wall_ms(),
+                opened_at_ms: self.parts.stamp_ms(),
                 name: self.parts.settings.name.clone(),
             }],
         };

@@ -127,6 +127,26 @@ async fn serve(gateway: &Gateway, seconds: Range<u64>) {
     }
 }
 
+// Holds: T3
+#[tokio::test(start_paused = true)]
+async fn what_a_gateway_whose_clock_is_wrong_did_is_stamped_with_the_stores_time() {
+    let cluster = Cluster::new();
+    let (a, store) = dated(&cluster, -DAY_MS, forgetful()).await;
+    store.answer().unwrap();
+    a.make_topic("t").await;
+    a.commit("g", nobody(), &[("t", 0, 5)]).await.unwrap();
+    let joined = a.alone("h").await;
+    let right_ms = cluster.clock.wall_ms();
+    let state = cluster.replay().await;
+    let near = |stamp_ms: i64| assert!(stamp_ms.abs_diff(right_ms) < 1_000, "{stamp_ms} at {right_ms}");
+    near(state.group("g").unwrap().offsets.values().next().unwrap().committed_at_ms);
+    near(state.group("h").unwrap().phase_began_ms);
+    near(state.topic_by_name("t").unwrap().created_at_ms);
+    drop(joined);
+}
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
 #[tokio::test(start_paused = true)]
 async fn offsets_past_their_retention_go_and_no_others() {
     let mut cluster = Cluster::new();
