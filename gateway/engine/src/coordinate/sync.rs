@@ -2,7 +2,9 @@
 //!
 //! Promises: an assignment is answered from a State less than 2 s old (T6), an error after a barrier (T5); the leader's
 //! command carries its member and generation, and is proposed a second time at most (T7). A follower whose watch is here
-//! costs no command: it waits until the log shows that the group is stable, or rebalances again.
+//! costs no command: it waits until the log shows that the group was stable, or rebalances without having been. As Kafka
+//! answers who waits before anything else happens: clients that miss a generation may take what others have not given up
+//! (KAFKA-14639).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,7 @@ use super::join::find_member;
 use super::judge::{check_group_id, judge_member, not_now, unexpected};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult};
-use crate::replica::SessionHold;
+use crate::replica::{GroupGuard, SessionHold};
 
 /// A Sync that may wait for its assignment.
 struct Accepted<'a> {
@@ -25,8 +27,8 @@ struct Accepted<'a> {
     member: MemberNumber,
     /// The member's, whether the request named it or not.
     instance_id: Option<String>,
-    /// Until its wait is over.
-    held: SessionHold<'a>,
+    /// From before it was accepted until its wait is over.
+    guard: GroupGuard<'a>,
 }
 
 /// What a waiting Sync needs to know itself again.
@@ -49,8 +51,8 @@ impl Engine {
         self.check_asker(origin)?;
         let generation = ask.generation;
         // What the request carried is gone when this returns: a waiting Sync keeps nothing of its frame (I-14).
-        let Accepted { group, member, instance_id, held } = self.accept_sync(origin, ask).await?;
-        self.wait_for_assignment(origin, Waiting { group, member, generation, instance_id }, held).await
+        let Accepted { group, member, instance_id, guard } = self.accept_sync(origin, ask).await?;
+        self.wait_for_assignment(origin, Waiting { group, member, generation, instance_id }, guard).await
     }
 
     /// Sees to it that the member is watched here, and that what a leader brought is in the log.
@@ -65,35 +67,40 @@ impl Engine {
         loop {
             self.ensure_fresh_within(self.fresh_for_member()).await?;
             self.check_asker(origin)?;
-            let judge = |view: &State| judge_sync(view, &ask, &claim).into();
-            let (group, member) = self.decide(Some(origin), judge).await?;
-            // Taken before the own session is looked at: the member may be hosted by it, or may be from here on, and is
-            // answered before another is opened.
-            let mut held = self.inner.replica.wakers().hold_session();
+            let judge = |view: &State| judge_sync(view, &ask, &claim);
+            let number = self.decide(Some(origin), |view| judge(view).into()).await?.0.number;
+            // Registered before the look that counts, so that nothing that comes after it is missed; and before the own session is
+            // looked at: the member may be hosted by it, or may be from here on, and is answered before another is opened.
+            let wakers = self.inner.replica.wakers();
+            let mut guard = wakers.register_group(number, wakers.hold_session());
+            let Ok((group, member)) = judge(&self.inner.replica.view()) else { continue };
+            if group.number != number {
+                continue;
+            }
             let is_here = member.watch.session == self.hosting_session()?;
             let leads = group.phase == GroupPhase::CompletingRebalance && group.leader == Some(member.number);
             let instance_id = member.instance_id.as_deref().map(str::to_owned);
-            let accepted = |held| Accepted { group: group.number, member: member.number, instance_id, held };
+            let accepted = |guard| Accepted { group: group.number, member: member.number, instance_id, guard };
             if is_here {
                 self.inner.watch.note_activity(group.number, member.number);
                 self.inner.watch.note_synced(group.number, member.number, group.generation);
                 if !leads {
-                    return Ok(accepted(held));
+                    return Ok(accepted(guard));
                 }
             }
             if leads && stored.is_none() {
                 // Nothing is proposed yet: however long the object takes, another session may be opened meanwhile.
-                drop(held);
+                drop(guard);
                 let blobs: Vec<&Bytes> = ask.assignments.iter().map(|(_, assignment)| assignment).collect();
                 stored = Some(self.store_payloads(&blobs).await?);
                 self.check_asker(origin)?;
-                held = self.inner.replica.wakers().hold_session();
+                guard = wakers.register_group(number, wakers.hold_session());
             }
             let assignments = leads.then(|| numbered(&group, &ask, stored.as_deref().unwrap_or_default()));
-            match self.propose_sync(&group, &member, assignments, &held).await? {
+            match self.propose_sync(&group, &member, assignments, guard.hold()).await? {
                 GroupOutcome::Synced => {
                     self.inner.watch.note_synced(group.number, member.number, group.generation);
-                    return Ok(accepted(held));
+                    return Ok(accepted(guard));
                 }
                 GroupOutcome::Refused(refusal) => return Err(refusal.into()),
                 GroupOutcome::Mismatch if !is_second => self.check_reproposal(origin)?,
@@ -127,13 +134,17 @@ impl Engine {
         &self,
         origin: &Origin,
         waiting: Waiting,
-        held: SessionHold<'_>,
+        guard: GroupGuard<'_>,
     ) -> EngineResult<Synced> {
-        let guard = self.inner.replica.wakers().register_group(waiting.group, held);
         let waits = self.inner.watch.hold_sync(waiting.group, waiting.member);
         loop {
             let view = self.inner.replica.view();
-            let (found, member) = find_member(&view, waiting.group, waiting.member, waiting.instance_id.as_deref())?;
+            let was_stable = guard.stable().filter(|group| group.generation == waiting.generation);
+            let was_assigned = was_stable.as_ref().and_then(|group| Some((group, group.members.get(&waiting.member)?)));
+            let (found, member) = match was_assigned {
+                Some(was_assigned) => was_assigned,
+                None => find_member(&view, waiting.group, waiting.member, waiting.instance_id.as_deref())?,
+            };
             let is_over = found.generation != waiting.generation || found.phase == GroupPhase::PreparingRebalance;
             if is_over || found.phase == GroupPhase::Empty {
                 return Err(EngineError::RebalanceInProgress);

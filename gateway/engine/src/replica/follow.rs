@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use sluice_metadata::{
-    Applied, Command, Entry, GroupNumber, Identity, Judgement, Outcome, PartitionKey, Position, SessionId,
-    SessionRefusal, State,
+    Applied, Command, Entry, Group, GroupNumber, GroupPhase, Identity, Judgement, Outcome, PartitionKey, Position,
+    SessionId, SessionRefusal, State,
 };
 use sluice_store::{BodyRef, Element, MetadataLog, Payload, StoreErrorKind, Tail};
 
@@ -25,6 +25,8 @@ use super::news::{ViewNews, WatchNews};
 struct News {
     touched: Vec<PartitionKey>,
     groups: BTreeSet<GroupNumber>,
+    /// Groups that became stable, as they were then, as far as somebody waits for them.
+    stable: Vec<Arc<Group>>,
     settled: Vec<(Vec<Draft>, Vec<Outcome>)>,
     watch: WatchNews,
     view: ViewNews,
@@ -84,6 +86,9 @@ impl LogTask {
             self.take_own_session(position, &entry, &applied)?;
         }
         news.touched.extend(applied.touched);
+        let group = |number: &GroupNumber| self.state.group_by_number(*number).filter(|group| is_stable(group));
+        let waited_for = applied.groups.iter().filter(|number| self.shared.wakers.waits_for(**number));
+        news.stable.extend(waited_for.filter_map(group).cloned());
         news.groups.extend(applied.groups);
         self.notice_own_close();
         Ok(())
@@ -189,6 +194,7 @@ impl LogTask {
         news.touched.dedup();
         self.leave_news(news);
         let groups: Vec<_> = std::mem::take(&mut news.groups).into_iter().collect();
+        news.stable.drain(..).for_each(|group| self.shared.wakers.tell_stable(&group));
         let woken = self.shared.wakers.wake(&news.touched, &groups);
         for (drafts, outcomes) in news.settled.drain(..) {
             for (draft, outcome) in drafts.into_iter().zip(outcomes) {
@@ -229,6 +235,10 @@ impl LogTask {
             self.shared.view_news.add(|there| there.extend(view, limits.view_slices_max));
         }
     }
+}
+
+fn is_stable(group: &Group) -> bool {
+    group.phase == GroupPhase::Stable
 }
 
 /// Reads the bodies of a window together. Whose element turns out to be a no-op is not looked at (L4), and what could not

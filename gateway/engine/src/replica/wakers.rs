@@ -8,16 +8,24 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sluice_metadata::{GroupNumber, PartitionKey};
+use sluice_metadata::{Group, GroupNumber, PartitionKey};
 use tokio::sync::Notify;
 
-type Waiting<K> = BTreeMap<K, Vec<(u64, Arc<Notify>)>>;
+type Waiting<K, W> = BTreeMap<K, Vec<(u64, Arc<W>)>>;
+
+/// Where a waiting Join or Sync is told.
+#[derive(Debug, Default)]
+struct GroupWait {
+    notify: Notify,
+    /// The group when it last became stable while the request waited: it may rebalance again before anybody looks.
+    stable: Mutex<Option<Arc<Group>>>,
+}
 
 /// The waits of one gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
-    partitions: Mutex<Waiting<PartitionKey>>,
-    groups: Mutex<Waiting<GroupNumber>>,
+    partitions: Mutex<Waiting<PartitionKey, Notify>>,
+    groups: Mutex<Waiting<GroupNumber, GroupWait>>,
     /// How many requests hold to the session that was open when so many had been lost.
     holds: Mutex<BTreeMap<u64, usize>>,
     /// Own sessions lost so far.
@@ -44,7 +52,7 @@ pub(crate) struct GroupGuard<'a> {
     hold: SessionHold<'a>,
     id: u64,
     group: GroupNumber,
-    notify: Arc<Notify>,
+    wait: Arc<GroupWait>,
 }
 
 /// A request that must be answered before another session is opened, if the own one is lost: a Join or a Sync, from before
@@ -74,10 +82,22 @@ impl Wakers {
     /// waits, and notes its interest with the replica, so that the log is polled (T4).
     pub(crate) fn register_group<'a>(&'a self, group: GroupNumber, hold: SessionHold<'a>) -> GroupGuard<'a> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let notify = Arc::new(Notify::new());
-        lock(&self.groups).entry(group).or_default().push((id, notify.clone()));
+        let wait = Arc::new(GroupWait::default());
+        lock(&self.groups).entry(group).or_default().push((id, wait.clone()));
         self.count.fetch_add(1, Ordering::Relaxed);
-        GroupGuard { hold, id, group, notify }
+        GroupGuard { hold, id, group, wait }
+    }
+
+    /// True when a Join or Sync of the group waits.
+    pub(crate) fn waits_for(&self, group: GroupNumber) -> bool {
+        self.count() > 0 && lock(&self.groups).contains_key(&group)
+    }
+
+    /// Tells who waits for the group how it was when it became stable. They are woken by `wake`.
+    pub(crate) fn tell_stable(&self, group: &Arc<Group>) {
+        for (_, wait) in lock(&self.groups).get(&group.number).into_iter().flatten() {
+            *lock(&wait.stable) = Some(group.clone());
+        }
     }
 
     /// Holds to the session that is open now, or that will be opened next when none is.
@@ -95,17 +115,17 @@ impl Wakers {
         }
         let mut woken = 0;
         if !touched.is_empty() {
-            woken += notify_all(touched, &lock(&self.partitions));
+            woken += notify_all(touched, &lock(&self.partitions), |notify| notify);
         }
         if !groups.is_empty() {
-            woken += notify_all(groups, &lock(&self.groups));
+            woken += notify_all(groups, &lock(&self.groups), |wait| &wait.notify);
         }
         woken
     }
 
     /// Wakes every Join and Sync: they look again (after a clock gap, T7).
     pub(crate) fn wake_groups(&self) {
-        lock(&self.groups).values().flatten().for_each(|(_, notify)| notify.notify_one());
+        lock(&self.groups).values().flatten().for_each(|(_, wait)| wait.notify.notify_one());
     }
 
     /// The own session is lost: what holds to it is woken, and has to go before another is opened.
@@ -166,12 +186,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn notify_all<K: Ord>(keys: &[K], waiting: &Waiting<K>) -> usize {
+fn notify_all<K: Ord, W>(keys: &[K], waiting: &Waiting<K, W>, notify: impl Fn(&W) -> &Notify) -> usize {
     let notified = keys.iter().filter_map(|key| waiting.get(key)).flatten();
-    notified.map(|(_, notify)| notify.notify_one()).count()
+    notified.map(|(_, wait)| notify(wait).notify_one()).count()
 }
 
-fn forget<K: Ord>(waiting: &mut Waiting<K>, key: &K, id: u64) {
+fn forget<K: Ord, W>(waiting: &mut Waiting<K, W>, key: &K, id: u64) {
     if let Some(list) = waiting.get_mut(key) {
         list.retain(|(other, _)| *other != id);
         if list.is_empty() {
@@ -200,7 +220,17 @@ impl GroupGuard<'_> {
     /// Resolves when there is a reason to look again since the registration, or since the last call: the group changed,
     /// the own session was lost, the gateway stops, or there was a clock gap.
     pub(crate) async fn woken(&self) {
-        self.notify.notified().await;
+        self.wait.notify.notified().await;
+    }
+
+    /// The group as it was when it became stable last, if that was since the registration.
+    pub(crate) fn stable(&self) -> Option<Arc<Group>> {
+        lock(&self.wait.stable).clone()
+    }
+
+    /// What the request holds to.
+    pub(crate) fn hold(&self) -> &SessionHold<'_> {
+        &self.hold
     }
 
     /// True when the session that the request holds to is lost: it is answered 15 and lets go.

@@ -17,4 +17,5 @@ mod replicas;
 mod sessions;
 mod showing;
 mod support;
+mod syncing;
 mod watching;
