@@ -37,6 +37,13 @@ pub struct Verdict {
     pub awaited: Option<Ticket>,
 }
 
+/// What was settled, so that it can be looked at again when one of its requests turns out not to have been taken.
+#[derive(Debug, Default)]
+struct Past {
+    base: Vec<World>,
+    steps: Vec<(Vec<(Ticket, Request)>, Answers)>,
+}
+
 /// A script under way.
 #[derive(Debug)]
 pub struct Comparison {
@@ -47,6 +54,7 @@ pub struct Comparison {
     manner: Manner,
     /// What this step sent together.
     requests: Vec<(Ticket, Request)>,
+    past: Past,
     predicted: Vec<World>,
     /// What this step has read.
     frames: BTreeMap<Ticket, Bytes>,
@@ -63,6 +71,7 @@ impl Comparison {
             names,
             manner,
             requests: Vec::new(),
+            past: Past { base: vec![World::new(manner)], steps: Vec::new() },
             predicted: Vec::new(),
             frames: BTreeMap::new(),
             answers: Answers::new(),
@@ -120,8 +129,12 @@ impl Comparison {
             let answer = self.names.decode(request, frame).with_context(|| format!("answer to {ticket}"))?;
             self.answers.insert(*ticket, answer);
         }
-        if self.manner.may_be_told_to_try_again() && self.is_among_others() {
-            self.leave_out(ticket);
+        if self.manner.may_be_told_to_try_again() && self.answers.get(&ticket).is_some_and(says_try_again) {
+            if self.requests.iter().any(|(t, _)| *t == ticket) {
+                self.leave_out();
+            } else {
+                self.leave_out_of_past(ticket);
+            }
         }
         Ok(())
     }
@@ -132,8 +145,8 @@ impl Comparison {
     }
 
     /// What is to be tried again has not happened: the step was without it.
-    fn leave_out(&mut self, ticket: Ticket) {
-        if !self.answers.get(&ticket).is_some_and(says_try_again) {
+    fn leave_out(&mut self) {
+        if !self.is_among_others() {
             return;
         }
         let refused: Answers =
@@ -143,6 +156,27 @@ impl Comparison {
         for world in &mut self.predicted {
             world.answers.extend(refused.clone());
         }
+    }
+
+    /// The same for a request of an earlier step, which seemed to wait.
+    fn leave_out_of_past(&mut self, ticket: Ticket) {
+        let sent_with = |(requests, _): &&mut (Vec<(Ticket, Request)>, Answers)| {
+            requests.len() > 1 && requests.iter().any(|(t, _)| *t == ticket)
+        };
+        let Some((requests, _)) = self.past.steps.iter_mut().find(sent_with) else { return };
+        requests.retain(|(t, _)| *t != ticket);
+        self.session.worlds.clone_from(&self.past.base);
+        for (requests, answers) in &self.past.steps {
+            let mut reached = self.session.predict(requests);
+            let has_all = |w: &World| w.answers.keys().all(|t| answers.contains_key(t));
+            reached.retain(|w| has_all(w) && self.fits(w, answers, true));
+            reached.iter_mut().for_each(|w| drop(w.take_answers()));
+            self.session.worlds = reached;
+        }
+        self.frames.remove(&ticket);
+        self.answers.remove(&ticket);
+        self.predicted = self.session.predict(&self.requests);
+        self.leave_out();
     }
 
     /// What the answers so far say.
@@ -165,6 +199,15 @@ impl Comparison {
             self.tell(format_args!("  {ticket} <- {answer:?}"));
         }
         self.session.observe(worlds, &self.answers);
+        if self.requests.is_empty() {
+            self.past = Past { base: self.session.worlds.clone(), steps: Vec::new() };
+        } else {
+            let mut answers = self.answers.clone();
+            answers.retain(|_, answer| !says_try_again(answer));
+            let mut requests = std::mem::take(&mut self.requests);
+            requests.retain(|(t, _)| answers.contains_key(t) || !self.answers.contains_key(t));
+            self.past.steps.push((requests, answers));
+        }
     }
 
     /// True when everything that a world has was answered.
@@ -173,22 +216,23 @@ impl Comparison {
     }
 
     fn fitting(&self) -> Vec<&World> {
-        let fits = |world: &&World| {
-            // An id may be told to others before it is told to its member: then the rest is needed to judge.
-            let is_partial = !self.is_complete(world);
-            self.answers.iter().all(|(ticket, got)| {
-                let expected = world.answers.get(ticket);
-                world.has_forgotten(*ticket)
-                    || expected.is_some_and(|e| self.seen(e) == self.seen(got) || (is_partial && speaks_of_unseen(got)))
-                    || expected.is_some_and(|e| self.hears_the_present(world, *ticket, e, got))
-            })
-        };
-        self.predicted.iter().filter(fits).collect()
+        self.predicted.iter().filter(|world| self.fits(world, &self.answers, self.is_among_others())).collect()
     }
 
-    /// See [`Manner::waiting_hear_the_present`].
+    fn fits(&self, world: &World, answers: &Answers, is_among_others: bool) -> bool {
+        // An id may be told to others before it is told to its member: then the rest is needed to judge.
+        let is_partial = !world.answers.keys().all(|ticket| answers.contains_key(ticket));
+        answers.iter().all(|(ticket, got)| {
+            let expected = world.answers.get(ticket);
+            world.has_forgotten(*ticket)
+                || expected.is_some_and(|e| self.seen(e) == self.seen(got) || (is_partial && speaks_of_unseen(got)))
+                || expected.is_some_and(|e| is_among_others && self.hears_the_present(world, *ticket, e, got))
+        })
+    }
+
+    /// See [`Manner::waiting_hear_the_present`]; for requests sent together with others.
     fn hears_the_present(&self, world: &World, ticket: Ticket, expected: &Answer, got: &Answer) -> bool {
-        if !self.manner.waiting_hear_the_present() || !self.is_among_others() {
+        if !self.manner.waiting_hear_the_present() {
             return false;
         }
         let Some(request) = self.session.request(ticket) else { return false };
@@ -225,9 +269,9 @@ impl Comparison {
         if self.names.seen(state.leader.id()) == *told_leader {
             *leader = *told_leader;
         }
-        let is_there = |(id, instance, _): &Listed| {
-            members.iter().any(|m| self.names.seen(m.0) == *id || instance.is_some() && m.1 == *instance)
-        };
+        let has_come_back =
+            |told: Id| state.members.iter().any(|(id, m)| m.instance.is_some() && self.names.seen(*id) == told);
+        let is_there = |(id, _, _): &Listed| members.iter().any(|m| self.names.seen(m.0) == *id) || has_come_back(*id);
         let is_as_before = |m: &&Listed| state.members.get(&m.0).is_some_and(|member| member.join.is_none());
         let lists_the_rest = members.iter().filter(is_as_before).all(|m| told.contains(m));
         if told.iter().all(is_there) && lists_the_rest && members.is_empty() == told.is_empty() {

@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// Longest wait for an answer that may come, where the order of requests is open …
 const GRACE: Duration = Duration::from_millis(150);
 /// … and where several gateways meet in a store, and one may ask it more than once.
-const GRACE_OF_SEVERAL: Duration = Duration::from_millis(600);
+const GRACE_OF_SEVERAL: Duration = Duration::from_millis(300);
 /// How long one look at one connection takes.
 const LOOK: Duration = Duration::from_millis(2);
 

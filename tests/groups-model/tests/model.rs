@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_group_model::generate::generate;
+use sluice_group_model::manner::Manner;
 use sluice_group_model::members::Phase;
 use sluice_group_model::model::World;
 use sluice_group_model::request::{Answer, Body, Commit, Group, Id, Request, Ticket, Topic};
@@ -22,7 +23,11 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        Self { world: World::default(), next: 0 }
+        Self::in_the_manner_of(Manner::Kafka)
+    }
+
+    fn in_the_manner_of(manner: Manner) -> Self {
+        Self { world: World::new(manner), next: 0 }
     }
 
     /// Sends a request; the answers of every world there is then.
@@ -321,4 +326,28 @@ fn requests_sent_together_may_be_taken_in_any_order() {
     let answered: Vec<usize> = worlds.iter().map(|w| w.clone().take_answers().len()).collect();
     assert_eq!(answered.iter().sum::<usize>(), 6);
     session.worlds = worlds;
+}
+
+/// The differences of docs/differences.md are allowed to Sluice alone.
+#[test]
+fn only_a_join_that_is_refused_by_kafka_leaves_a_group_behind() {
+    for (manner, is_there) in [(Manner::Kafka, true), (Manner::Sluice, false)] {
+        let mut table = Table::in_the_manner_of(manner);
+        let (ticket, answers) = table.send(7, 0, join(Id::Nobody, None, &[]));
+        assert_eq!(join_error(&answers[&ticket]), 23);
+        assert_eq!(table.world.state(GROUP).is_some(), is_there, "{manner:?}");
+    }
+}
+
+#[test]
+fn a_rebalance_that_nobody_is_left_in_may_end_in_the_manner_of_sluice_only() {
+    for (manner, worlds) in [(Manner::Kafka, 1), (Manner::Sluice, 2)] {
+        let mut table = Table::in_the_manner_of(manner);
+        let (first, _) = table.send(3, 0, join(Id::Nobody, None, &["range"]));
+        // The id that is given out keeps the next rebalance from completing.
+        table.send(4, 1, join(Id::Nobody, None, &["range"]));
+        table.send(3, 0, join(Id::Of(first), None, &["other", "range"]));
+        table.send(3, 0, Body::Leave { group: GROUP, members: vec![(Id::Of(first), None)] });
+        assert_eq!(table.world.clone().drift().len(), worlds, "{manner:?}");
+    }
 }
