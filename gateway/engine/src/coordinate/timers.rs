@@ -83,7 +83,7 @@ struct PhaseTimer {
     phase: GroupPhase,
     began: Position,
     since: Duration,
-    /// The longest of its members, when it was looked at last: what it is for each member is not computed for each.
+    /// The longest of its members, when it began: as in Kafka, whoever joins with another one changes nothing.
     rebalance_timeout: Duration,
     windows: Option<Windows>,
     /// An entry of this gateway began it.
@@ -285,12 +285,11 @@ impl Timers {
     /// Kept for every phase with members, whether or not anybody here waits for it: since when it runs is only
     /// known to who saw it begin.
     fn observe_phase(&mut self, scene: &Scene<'_>, group: &Group) -> &mut PhaseTimer {
-        let rebalance_timeout = milliseconds(group.rebalance_timeout_ms());
         let fresh = || PhaseTimer {
             phase: group.phase,
             began: group.phase_began,
             since: scene.now,
-            rebalance_timeout,
+            rebalance_timeout: milliseconds(group.rebalance_timeout_ms()),
             windows: None,
             began_here: false,
             proposed: None,
@@ -300,7 +299,6 @@ impl Timers {
         if (timer.phase, timer.began) != (group.phase, group.phase_began) {
             *timer = fresh();
         }
-        timer.rebalance_timeout = rebalance_timeout;
         timer
     }
 
@@ -405,14 +403,15 @@ impl Timers {
         if !is_waited_for || (scene.defects.complete_by_one && !timer.began_here) {
             return None;
         }
-        let timeout = milliseconds(group.rebalance_timeout_ms());
         let is_refused = std::mem::take(&mut timer.was_dropped) && timer.proposed == Some(group.last_change);
         let waits_for_leader = cannot_lead(group);
-        if is_refused || (waits_for_leader && timer.since + timeout <= scene.now) {
+        if is_refused || (waits_for_leader && timer.since + timer.rebalance_timeout <= scene.now) {
             // Nothing came between, and still it could not be completed: its time begins anew, as in Kafka.
             timer.since = scene.now;
+            timer.rebalance_timeout = milliseconds(group.rebalance_timeout_ms());
             timer.windows = None;
         }
+        let timeout = timer.rebalance_timeout;
         if waits_for_leader {
             return Some((timer.since + timeout).max(scene.now + RETRY_AFTER));
         }

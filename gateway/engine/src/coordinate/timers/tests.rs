@@ -294,6 +294,24 @@ fn new_members_bring_another_window_at_most_until_the_rebalance_timeout() {
     assert_eq!(world.completions(), 1, "the rebalance timeout is over, whoever came");
 }
 
+// As Kafka, whose delayed join is timed when the rebalance begins.
+#[test]
+fn a_rebalance_takes_as_long_as_its_members_allowed_when_it_began() {
+    let mut world = World::new();
+    world.new_member(world.own, "a", 0);
+    assert_eq!(world.completions(), 0);
+    world.new_member(world.own, "b", 0);
+    assert_eq!(world.completions(), 0, "a has to join again");
+    let joiner = Joiner::New { member_id: "patient".into(), register_only: false };
+    let patient = JoinGroup { rebalance_timeout_ms: 60_000, ..world.join_command("patient", 0, joiner) };
+    world.apply(world.own, Command::Group(GroupCommand::Join(patient)));
+    assert_eq!(world.group().rebalance_timeout_ms(), 60_000);
+    world.now = Duration::from_millis(6_999);
+    assert_eq!(world.completions(), 0);
+    world.now = secs(7);
+    assert_eq!(world.completions(), 1);
+}
+
 // Holds: T7
 #[test]
 fn who_neither_waits_for_a_phase_nor_has_a_part_in_it_does_not_propose_its_end() {
