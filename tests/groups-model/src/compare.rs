@@ -132,7 +132,8 @@ impl Comparison {
         if self.manner.may_be_told_to_try_again() && self.answers.get(&ticket).is_some_and(says_try_again) {
             if self.requests.iter().any(|(t, _)| *t == ticket) {
                 self.leave_out();
-            } else {
+            } else if !self.predicted.iter().any(|world| world.has_forgotten(ticket)) {
+                // One that is forgotten was taken: its member has come again since, and somebody has seen it now.
                 self.leave_out_of_past(ticket);
             }
         }
