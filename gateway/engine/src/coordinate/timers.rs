@@ -83,7 +83,7 @@ struct PhaseTimer {
     phase: GroupPhase,
     began: Position,
     since: Duration,
-    /// The longest of its members, when it began: as in Kafka, whoever joins with another one changes nothing.
+    /// The longest that a member has allowed since it began: as in Kafka, who joins with a shorter one does not end it at once.
     rebalance_timeout: Duration,
     windows: Option<Windows>,
     /// An entry of this gateway began it.
@@ -299,6 +299,8 @@ impl Timers {
         if (timer.phase, timer.began) != (group.phase, group.phase_began) {
             *timer = fresh();
         }
+        // Longer than Kafka, which keeps the first: a member that came later is given its time as well.
+        timer.rebalance_timeout = timer.rebalance_timeout.max(milliseconds(group.rebalance_timeout_ms()));
         timer
     }
 
@@ -411,7 +413,8 @@ impl Timers {
             timer.rebalance_timeout = milliseconds(group.rebalance_timeout_ms());
             timer.windows = None;
         }
-        let timeout = timer.rebalance_timeout;
+        let timeout = timer.rebalance_timeout.max(milliseconds(group.rebalance_timeout_ms()));
+        timer.rebalance_timeout = timeout;
         if waits_for_leader {
             return Some((timer.since + timeout).max(scene.now + RETRY_AFTER));
         }
