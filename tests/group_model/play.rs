@@ -20,10 +20,9 @@ use sluice_group_model::manner::Manner;
 use sluice_group_model::model::World;
 use sluice_group_model::request::{Answer, Body, Group, Id, Request, Ticket, Topic};
 use sluice_group_model::script::{Ask, Step};
-use sluice_group_model::wire::Names;
+use sluice_group_model::wire::{Names, UNKNOWN_TOPIC_ID, created_id, creation};
 use sluice_protocol::messages::CreateTopicsRequest;
-use sluice_protocol::messages::create_topics::CreatableTopic;
-use sluice_protocol::{KString, Uuid, decode_response, encode_request};
+use sluice_protocol::{Uuid, decode_response, encode_request};
 use sluice_runtime::MemoryStream;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
@@ -117,23 +116,14 @@ impl<'a> Play<'a> {
 
     async fn create_topics(&mut self) -> Result<BTreeMap<Topic, (String, Uuid)>> {
         let mut topics = BTreeMap::new();
-        topics.insert(Topic::Unknown, ("none".to_owned(), Uuid::from_u128(0x5eed_0000_4000_8000_0000_0000_0000)));
+        topics.insert(Topic::Unknown, ("none".to_owned(), UNKNOWN_TOPIC_ID));
         for topic in [Topic::A, Topic::B] {
             let name = format!("t-{topic:?}");
-            let create = CreatableTopic {
-                name: KString::from(name.as_str()),
-                num_partitions: topic.partitions(),
-                replication_factor: 1,
-                ..CreatableTopic::default()
-            };
-            let request = CreateTopicsRequest { topics: vec![create], timeout_ms: 15_000, validate_only: false };
-            let frame = encode_request(0, Some("model"), 7, &request)?.to_bytes();
+            let frame = encode_request(0, Some("model"), 7, &creation(topic, &name))?.to_bytes();
             let mut connection = self.connection(0).await?;
             let answer = decode_response::<CreateTopicsRequest>(&connection.ask(&frame).await?, 7)?.1;
             self.park(connection);
-            let created = answer.topics.first().context("no topic in the answer")?;
-            ensure!(i16::from(created.error_code) == 0, "topic {name}: {}", created.error_code);
-            topics.insert(topic, (name, created.topic_id));
+            topics.insert(topic, (name, created_id(&answer)?));
         }
         Ok(topics)
     }

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use fastrand::Rng;
-use sluice_protocol::messages::create_topics::CreatableTopic;
-use sluice_protocol::messages::{CreateTopicsRequest, FindCoordinatorRequest};
+use sluice_protocol::messages::FindCoordinatorRequest;
 use sluice_protocol::{KString, Request as ApiRequest, decode_response, encode_request};
 use uuid::Uuid;
 
@@ -21,7 +20,7 @@ use crate::manner::Manner;
 use crate::model::World;
 use crate::request::{Answer, Body, Group, Id, Request, Ticket, Topic};
 use crate::script::{Ask, Step};
-use crate::wire::Names;
+use crate::wire::{Names, UNKNOWN_TOPIC_ID, created_id, creation};
 
 /// Longest wait for an answer that must come.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -104,20 +103,10 @@ impl Target {
         let mut topics = BTreeMap::new();
         for topic in [Topic::A, Topic::B] {
             let name = format!("{prefix}-{topic:?}");
-            let create = CreatableTopic {
-                name: KString::from(name.as_str()),
-                num_partitions: topic.partitions(),
-                replication_factor: 1,
-                ..CreatableTopic::default()
-            };
-            let request = CreateTopicsRequest { topics: vec![create], timeout_ms: 15_000, validate_only: false };
-            let answer = connection.ask(7, &request)?;
-            let created = answer.topics.first().context("no topic in the answer")?;
-            ensure!(i16::from(created.error_code) == 0, "topic {name}: {}", created.error_code);
-            topics.insert(topic, (name, created.topic_id));
+            let id = created_id(&connection.ask(7, &creation(topic, &name))?)?;
+            topics.insert(topic, (name, id));
         }
-        topics
-            .insert(Topic::Unknown, (format!("{prefix}-none"), Uuid::from_u128(0x5eed_0000_4000_8000_0000_0000_0000)));
+        topics.insert(Topic::Unknown, (format!("{prefix}-none"), UNKNOWN_TOPIC_ID));
         let target = Self { addrs, prefix: prefix.to_owned(), topics, manner };
         target.await_coordinator(&mut connection)?;
         Ok(target)

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use sluice_protocol::consumer_protocol::{self, ConsumerProtocolSubscription};
+use sluice_protocol::messages::create_topics::CreatableTopic;
 use sluice_protocol::messages::join_group::JoinGroupRequestProtocol;
 use sluice_protocol::messages::leave_group::MemberIdentity;
 use sluice_protocol::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -17,8 +18,9 @@ use sluice_protocol::messages::offset_fetch::{
 };
 use sluice_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use sluice_protocol::messages::{
-    DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, SyncGroupRequest,
 };
 use sluice_protocol::{ErrorCode, KString, Request as ApiRequest, decode_response, encode_request};
 use uuid::Uuid;
@@ -27,6 +29,31 @@ use crate::request::{
     Answer, Body, Commit, Described, DescribedGroup, Fetched, Group, Id, Partitions, Request, Ticket, Topic,
     instance_name,
 };
+
+/// The id of [`Topic::Unknown`]: no broker gives it out.
+pub const UNKNOWN_TOPIC_ID: Uuid = Uuid::from_u128(0x5eed_0000_4000_8000_0000_0000_0000);
+
+/// The request (version 7) that makes a script's topic under this name.
+#[must_use]
+pub fn creation(topic: Topic, name: &str) -> CreateTopicsRequest {
+    let create = CreatableTopic {
+        name: KString::from(name),
+        num_partitions: topic.partitions(),
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    CreateTopicsRequest { topics: vec![create], timeout_ms: 15_000, validate_only: false }
+}
+
+/// The id that the answer to [`creation`] tells.
+///
+/// # Errors
+/// When the topic was not made.
+pub fn created_id(answer: &CreateTopicsResponse) -> Result<Uuid> {
+    let created = answer.topics.first().context("no topic in the answer")?;
+    ensure!(i16::from(created.error_code) == 0, "topic {:?}: {}", created.name, created.error_code);
+    Ok(created.topic_id)
+}
 
 /// What the symbols of one script are called on one broker.
 #[derive(Debug, Clone)]
