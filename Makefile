@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rules conformance chaos lint fmt bench-quick bench-groups clean-cache
+.PHONY: help setup run test rules conformance chaos lint fmt guard bench bench-quick bench-groups clean-cache
 
 # Flags for `make run`, as in: make run ARGS='--listen 127.0.0.1:9192'
 ARGS ?=
@@ -48,6 +48,16 @@ lint: ## Formatting, clippy with warnings as errors, licences and sources of dep
 
 fmt: ## Format the Rust code
 	cargo fmt --all
+
+guard: ## Count instructions per request; fail when a number grew by more than 10 % (valgrind, under a minute)
+	cargo build --workspace --bins
+	$${CARGO_TARGET_DIR:-target}/debug/sluice-bench guard
+
+bench: ## Compare with Apache Kafka on the same core, and judge the floors for speed (release build, about ten minutes)
+	@scripts/kafka install 4.3.1 >/dev/null
+	cargo build --release -p sluice -p sluice-benches
+	@mkdir -p target/bench
+	$${CARGO_TARGET_DIR:-target}/release/sluice-bench compare --json target/bench/compare.json --markdown target/bench/compare.md
 
 bench-quick: ## Print the speed and size numbers (release build, a few minutes)
 	cargo build --release -p sluice -p sluice-benches

@@ -2,26 +2,22 @@
 //!
 //! Promises: every cell has a server and a topic of its own, and fails if what it read or left behind is not what it wrote.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use sluice_protocol::messages::ApiVersionsRequest;
 
-use crate::batches::Batches;
+use crate::bench::{Bench, loads_of, readers_of};
 use crate::client::Connection;
 use crate::consume::Consumer;
 use crate::measure::{Load, Measured, measure};
 use crate::process::resident_bytes;
-use crate::produce::{ProduceShape, Producer};
+use crate::produce::ProduceShape;
 use crate::report::Report;
 use crate::server::{Launcher, Server};
-use crate::topic::Topic;
 
 /// The name of the measurement of starts, for `--only`.
 pub(crate) const START: &str = "start";
 
-const PARTITIONS: i32 = 12;
 const VALUE_BYTES: usize = 1 << 10;
 const BATCH_BYTES: usize = 128 << 10;
 const SMALL_VALUE_BYTES: usize = 100;
@@ -32,7 +28,6 @@ const RUN_BYTES: u64 = 1_000_000_000;
 /// Produced, then read, then again: little enough that a gateway may still have it in its cache.
 const TAIL_ROUND_BYTES: u64 = 100_000_000;
 const TAIL_ROUNDS: u64 = 8;
-const CONSUMERS: i32 = 4;
 /// As a librdkafka producer sends: a batch per request.
 const SINGLE: ProduceShape = ProduceShape { connections: 4, in_flight: 5, batches_per_request: 1 };
 /// As a Java producer sends: as many batches as its max.request.size of 1 MiB lets through.
@@ -147,81 +142,6 @@ pub(crate) fn run_all(
         report.add(*cell, runs);
     }
     Ok(())
-}
-
-/// A topic with the batches that go into it.
-struct Bench<'a> {
-    server: &'a Server,
-    control: Connection,
-    topic: Topic,
-    batches: Arc<Batches>,
-    /// Batches produced so far, by partition.
-    produced: Vec<u64>,
-}
-
-impl<'a> Bench<'a> {
-    fn new(server: &'a Server, batch_bytes: usize, value_bytes: usize) -> anyhow::Result<Self> {
-        let mut control = Connection::open(server.addr)?;
-        let name = unique_name();
-        let topic = Topic::create(&mut control, &name, PARTITIONS)?;
-        let batches = Arc::new(Batches::new(PARTITIONS, batch_bytes, value_bytes)?);
-        Ok(Self { server, control, topic, batches, produced: vec![0; usize::try_from(PARTITIONS)?] })
-    }
-
-    /// Producers of so many batches, which are counted as produced.
-    fn producers(&mut self, shape: ProduceShape, count: u64) -> anyhow::Result<Vec<Producer>> {
-        let producers = shape.producers(self.server, &self.topic, &self.batches, count)?;
-        for producer in &producers {
-            for (sum, batches) in self.produced.iter_mut().zip(producer.batches_per_partition(PARTITIONS)) {
-                *sum += batches;
-            }
-        }
-        Ok(producers)
-    }
-
-    /// Producers of so many bytes, run to their end.
-    fn produce(&mut self, shape: ProduceShape, value_bytes: u64) -> anyhow::Result<Measured> {
-        let mut producers = self.producers(shape, self.batches.count_for(value_bytes))?;
-        measure(self.server, loads_of(&mut producers))
-    }
-
-    fn consumers(&self) -> anyhow::Result<Vec<Consumer>> {
-        Consumer::group(self.server, &self.topic, &self.batches, CONSUMERS)
-    }
-
-    /// One past the last offset of each partition, as they must be.
-    fn ends(&self) -> anyhow::Result<Vec<i64>> {
-        let records = i64::from(self.batches.records());
-        self.produced.iter().map(|batches| Ok(i64::try_from(*batches)? * records)).collect()
-    }
-
-    /// The server must have exactly what was produced.
-    fn check_ends(&mut self) -> anyhow::Result<()> {
-        let (expected, found) = (self.ends()?, self.topic.end_offsets(&mut self.control)?);
-        ensure!(expected == found, "produced up to {expected:?}, the server has {found:?}");
-        Ok(())
-    }
-
-    /// What was consumed in all must be what was produced in all.
-    fn check_consumed(&self, value_bytes: u64) -> anyhow::Result<()> {
-        let expected = self.produced.iter().sum::<u64>() * self.batches.value_bytes();
-        ensure!(expected == value_bytes, "produced {expected} bytes of values, consumed {value_bytes}");
-        Ok(())
-    }
-}
-
-/// Part of a topic's name, so that cells on one broker do not meet.
-fn unique_name() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}", now.as_nanos())
-}
-
-fn loads_of(producers: &mut [Producer]) -> Vec<Load<'_>> {
-    producers.iter_mut().map(|producer| Box::new(|| producer.run()) as Load<'_>).collect()
-}
-
-fn readers_of<'a>(consumers: &'a mut [Consumer], ends: &'a [i64]) -> Vec<Load<'a>> {
-    consumers.iter_mut().map(|consumer| Box::new(|| consumer.read_until(ends)) as Load<'_>).collect()
 }
 
 fn produce(server: &Server, shape: ProduceShape, value_bytes: u64) -> anyhow::Result<Measured> {

@@ -84,6 +84,25 @@ impl Consumer {
         Ok(Tally { value_bytes: 0, requests: times })
     }
 
+    /// Consumers that share a thread: a Fetch of each is sent that finds nothing, then the answer to each is taken.
+    pub(crate) fn fetch_nothing_in_turn(consumers: &mut [Self], times: u64) -> anyhow::Result<Tally> {
+        let requests: Vec<_> = consumers
+            .iter()
+            .map(|consumer| Prepared::new(1, FETCH_VERSION, &consumer.request(0)))
+            .collect::<anyhow::Result<_>>()?;
+        let mut tally = Tally::default();
+        for _ in 0..times {
+            for (consumer, request) in consumers.iter_mut().zip(&requests) {
+                consumer.connection.send(request)?;
+            }
+            for (consumer, request) in consumers.iter_mut().zip(&requests) {
+                ensure!(consumer.receive(request)? == 0, "a Fetch of an empty topic brought records");
+                tally.requests += 1;
+            }
+        }
+        Ok(tally)
+    }
+
     fn is_at(&self, ends: &[i64]) -> anyhow::Result<bool> {
         let mut is_at_all = true;
         for Position { partition, offset } in &self.positions {

@@ -2,15 +2,19 @@
 //!
 //! Promises: judges the real binary from outside, over TCP, by the CPU time of its process; every cell also checks that
 //! what was read is what was written, and fails if not. Exit code 0 of `quick` says that the numbers are valid, not that
-//! they are good: no time is asserted, targets stand beside the results; `groups` fails when a target is missed.
-//! Never: leaves a server running, or uses the network. Run by `make bench-quick` and `make bench-groups`.
+//! they are good: no time is asserted, targets stand beside the results; `compare` and `groups` fail when one is missed.
+//! Never: leaves a server running, or uses the network. Run by `make bench`, `make bench-quick` and
+//! `make bench-groups`.
 
 mod batches;
+mod bench;
 mod cells;
 mod client;
+mod compare;
 mod consume;
 mod cores;
 mod groups;
+mod guard;
 mod measure;
 mod process;
 mod produce;
@@ -26,8 +30,10 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::cells::{Cell, Plan};
+use crate::compare::{CompareArgs, run_compare};
 use crate::cores::Cores;
 use crate::groups::{GroupsArgs, HostArgs, run_groups, run_host};
+use crate::guard::{GuardArgs, run_guard};
 use crate::report::Report;
 use crate::server::{Launcher, Server};
 
@@ -44,10 +50,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A gateway beside Apache Kafka, judged by the floors for speed; fails when one is missed. Under 15 minutes.
+    Compare(CompareArgs),
     /// Every cell three times, over the memory store: about a minute, and under four on a busy machine.
     Quick(QuickArgs),
     /// Consumer groups: store requests, times and CPU beside their targets; fails when one is missed. About four minutes.
     Groups(GroupsArgs),
+    /// Instructions per request beside those that were written down; fails when one grew by more than 10 %. About a minute.
+    Guard(GuardArgs),
     /// Gateways in one process, for `groups`.
     #[command(hide = true)]
     Host(HostArgs),
@@ -77,8 +87,10 @@ struct QuickArgs {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Compare(args) => find_binary(args.server.as_deref()).and_then(|binary| run_compare(&args, binary)),
         Command::Quick(args) => run_quick(&args),
         Command::Groups(args) => find_binary(args.server.as_deref()).and_then(|binary| run_groups(&args, binary)),
+        Command::Guard(args) => find_binary(args.server.as_deref()).and_then(|binary| run_guard(&args, &binary)),
         Command::Host(args) => run_host(&args),
     };
     match done {

@@ -1,6 +1,8 @@
 //! Producers: prebuilt requests, sent as fast as answers come.
 
-use anyhow::{bail, ensure};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
 use sluice_protocol::ErrorCode;
 use sluice_protocol::messages::ProduceRequest;
 use sluice_protocol::messages::produce::{PartitionProduceData, ProduceResponse, TopicProduceData};
@@ -124,6 +126,49 @@ impl Producer {
         }
         Ok(Tally { value_bytes: *value_bytes * *requests, requests: *requests })
     }
+}
+
+/// Producers that share a thread: a request of each is sent, then the answer to each is taken, and so on. So a thousand
+/// connections are busy without a thousand threads of load.
+pub(crate) fn run_in_turn(producers: &mut [Producer]) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    let rounds = producers.iter().map(|producer| producer.requests).max().unwrap_or_default();
+    for round in 0..rounds {
+        let place = usize::try_from(round)?;
+        for producer in producers.iter_mut() {
+            let slot = producer.ring.get(place % producer.ring.len()).context("a producer with nothing to send")?;
+            producer.connection.send(&slot.request)?;
+        }
+        for producer in producers.iter_mut() {
+            let Producer { connection, ring, value_bytes, .. } = producer;
+            let slot = ring.get(place % ring.len()).context("a producer with nothing to send")?;
+            let id = slot.request.correlation_id();
+            connection.receive::<ProduceRequest, _>(id, PRODUCE_VERSION, |answer| check(&answer, slot))?;
+            tally.value_bytes += *value_bytes;
+            tally.requests += 1;
+        }
+    }
+    Ok(tally)
+}
+
+/// One request of a producer after the other, each begun a pause after the one before was begun, whatever its answer
+/// took; how long each answer took.
+pub(crate) fn run_paced(producer: &mut Producer, pause: Duration) -> anyhow::Result<Vec<Duration>> {
+    let Producer { connection, ring, requests, .. } = producer;
+    let mut took = Vec::with_capacity(usize::try_from(*requests)?);
+    let begin = Instant::now();
+    for (nth, slot) in (0..u32::try_from(*requests)?).zip(ring.iter().cycle()) {
+        let due = begin + pause * nth;
+        while Instant::now() < due {
+            std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        }
+        // From when it was due: a request that waits for its predecessor's answer waits on its client's account.
+        connection.send(&slot.request)?;
+        let id = slot.request.correlation_id();
+        connection.receive::<ProduceRequest, _>(id, PRODUCE_VERSION, |answer| check(&answer, slot))?;
+        took.push(due.elapsed());
+    }
+    Ok(took)
 }
 
 fn check(answer: &ProduceResponse, slot: &Slot) -> anyhow::Result<()> {

@@ -80,7 +80,7 @@ fn start(mut command: Command) -> anyhow::Result<Server> {
 }
 
 /// The address of the line `bootstrap: ADDRESS`, and the pipe, which has to stay open.
-fn read_address(stdout: ChildStdout) -> anyhow::Result<(SocketAddr, BufReader<ChildStdout>)> {
+pub(crate) fn read_address(stdout: ChildStdout) -> anyhow::Result<(SocketAddr, BufReader<ChildStdout>)> {
     let (sender, receiver) = sync_channel(1);
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stdout);
