@@ -202,6 +202,8 @@ macro_rules! message {
             }
         }
 
+        impl $crate::wire::Struct for $name {}
+
         #[cfg(any(test, feature = "sample"))]
         impl $crate::sample::Sample for $name {
             fn sample(source: &mut $crate::sample::Source<'_>, version: i16, _nullable: bool) -> Self {

@@ -9,12 +9,17 @@ use crate::error_code::ErrorCode;
 use crate::kstring::KString;
 use crate::message::Request;
 use crate::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
-    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+    AlterConfigsRequest, AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+    DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, SyncGroupRequest,
 };
 use crate::rope::Rope;
+use crate::wire::Struct;
 
 /// Choices read from bytes; zeros when they have run out, which gives the smallest values.
 #[derive(Debug)]
@@ -139,6 +144,12 @@ impl Sample for Option<Rope> {
     }
 }
 
+impl<T: Struct + Sample> Sample for Option<T> {
+    fn sample(source: &mut Source<'_>, version: i16, nullable: bool) -> Self {
+        (!source.is_null(nullable)).then(|| Sample::sample(source, version, false))
+    }
+}
+
 impl<T: Sample> Sample for Vec<T> {
     fn sample(source: &mut Source<'_>, version: i16, _: bool) -> Self {
         (0..source.byte() % 4).map(|_| T::sample(source, version, false)).collect()
@@ -177,7 +188,21 @@ pub fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<ApiVersionsRequest>();
     visitor.visit::<CreateTopicsRequest>();
     visitor.visit::<DeleteTopicsRequest>();
+    visitor.visit::<DeleteRecordsRequest>();
     visitor.visit::<InitProducerIdRequest>();
+    visitor.visit::<OffsetForLeaderEpochRequest>();
+    visitor.visit::<DescribeConfigsRequest>();
+    visitor.visit::<AlterConfigsRequest>();
+    visitor.visit::<DescribeLogDirsRequest>();
+    visitor.visit::<CreatePartitionsRequest>();
     visitor.visit::<DeleteGroupsRequest>();
+    visitor.visit::<ElectLeadersRequest>();
+    visitor.visit::<IncrementalAlterConfigsRequest>();
+    visitor.visit::<AlterPartitionReassignmentsRequest>();
+    visitor.visit::<ListPartitionReassignmentsRequest>();
     visitor.visit::<OffsetDeleteRequest>();
+    visitor.visit::<DescribeClusterRequest>();
+    visitor.visit::<DescribeProducersRequest>();
+    visitor.visit::<ListConfigResourcesRequest>();
+    visitor.visit::<DescribeTopicPartitionsRequest>();
 }

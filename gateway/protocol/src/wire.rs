@@ -100,6 +100,9 @@ pub(crate) trait Wire: Sized {
     }
 }
 
+/// A struct of a message. Marks what `Option` makes a nullable struct of; only `message!` implements it.
+pub(crate) trait Struct: Wire {}
+
 macro_rules! fixed_size {
     ($($type:ty, $len:literal, $read:ident, $put:ident;)*) => {$(
         impl Wire for $type {
@@ -302,6 +305,31 @@ impl<T: Wire> Wire for Option<Vec<T>> {
 
     fn len_min(shape: Shape) -> usize {
         array_len_min(shape)
+    }
+
+    fn is_null(&self) -> bool {
+        self.is_none()
+    }
+}
+
+/// A nullable struct: a byte first, negative for null, as Kafka's generated code reads and writes it (KIP-893).
+impl<T: Struct> Wire for Option<T> {
+    fn read(r: &mut Reader, shape: Shape, nullable: bool) -> Result<Self, DecodeError> {
+        let value = if r.read_i8()? < 0 { None } else { Some(T::read(r, shape, false)?) };
+        check_null(value, nullable)
+    }
+
+    fn write(&self, w: &mut Writer, shape: Shape) -> Result<(), EncodeError> {
+        let Some(value) = self else {
+            w.put_i8(-1);
+            return Ok(());
+        };
+        w.put_i8(1);
+        value.write(w, shape)
+    }
+
+    fn len_min(_: Shape) -> usize {
+        1
     }
 
     fn is_null(&self) -> bool {

@@ -1,7 +1,8 @@
-//! CreateTopics (key 19), versions 2–7.
+//! CreateTopics (key 19), versions 0–7.
 //!
-//! Version notes: 4 partitions and replication factor may be −1 (KIP-464) · 5 flexible; the answer tells the configuration
-//! (KIP-525) · 6 THROTTLING_QUOTA_EXCEEDED (KIP-599) · 7 the answer tells the topic id (KIP-516).
+//! Version notes: 1 checks only, error messages (KIP-4) · 2 throttle time (Kafka 4 begins here; the layouts of 0 and 1
+//! are those of Kafka 2.8) · 4 partitions and replication factor may be −1 (KIP-464) · 5 flexible; the answer tells the
+//! configuration (KIP-525) · 6 THROTTLING_QUOTA_EXCEEDED (KIP-599) · 7 the answer tells the topic id (KIP-516).
 
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::wire::since;
 
 message! {
     /// Creates topics.
-    request CreateTopicsRequest -> CreateTopicsResponse (CreateTopics, 2..=7, flexible 5) {
+    request CreateTopicsRequest -> CreateTopicsResponse (CreateTopics, 0..=7, flexible 5) {
         /// The topics.
         topics: Vec<CreatableTopic> => since(0);
         /// How long the answer may take, in milliseconds.

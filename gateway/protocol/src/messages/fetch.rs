@@ -1,9 +1,11 @@
-//! Fetch (key 1), versions 4–18.
+//! Fetch (key 1), versions 0–18.
 //!
-//! Version notes: 4 isolation level, record batches v2 · 5 log start offset · 7 fetch sessions (KIP-227) · 9 leader epochs
-//! (KIP-320) · 10 zstd (KIP-110) · 11 rack, preferred replica (KIP-392) · 12 flexible, divergence (KIP-595) · 13 topic ids in
-//! place of names (KIP-516) · 14 OFFSET_MOVED_TO_TIERED_STORAGE (KIP-405) · 15 replica state (KIP-903) · 16 leader discovery
-//! (KIP-951) · 17 directory ids (KIP-853) · 18 the follower's high watermark (KIP-1166).
+//! Version notes: 0–3 message sets v0/v1 (Kafka 4 begins at version 4; the layouts are those of Kafka 2.8) · 1 throttle
+//! time · 2 message sets v1 (KIP-32) · 3 bytes of the whole answer (KIP-74) · 4 isolation level, record batches v2 · 5
+//! log start offset · 7 fetch sessions (KIP-227) · 9 leader epochs (KIP-320) · 10 zstd (KIP-110) · 11 rack, preferred
+//! replica (KIP-392) · 12 flexible, divergence (KIP-595) · 13 topic ids in place of names (KIP-516) · 14
+//! OFFSET_MOVED_TO_TIERED_STORAGE (KIP-405) · 15 replica state (KIP-903) · 16 leader discovery (KIP-951) · 17 directory
+//! ids (KIP-853) · 18 the follower's high watermark (KIP-1166).
 
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use crate::wire::since;
 
 message! {
     /// Reads batches from partitions.
-    request FetchRequest -> FetchResponse (Fetch, 4..=18, flexible 12) {
+    request FetchRequest -> FetchResponse (Fetch, 0..=18, flexible 12) {
         /// Id of the cluster if known, or null. Sent by replicas.
         cluster_id: Option<KString> => since(12).nullable(12).tag(0).ignorable();
         /// −1 for a consumer.
@@ -150,7 +152,7 @@ message! {
         aborted_transactions: Option<Vec<AbortedTransaction>> = Some(Vec::new()) => since(4).nullable(4).ignorable();
         /// The replica to read from next, or −1.
         preferred_read_replica: i32 = -1 => since(11);
-        /// Record batches. Encoded without copying; decoded as one chunk.
+        /// Record batches (message sets before version 4). Encoded without copying; decoded as one chunk.
         records: Option<Rope> => since(0).nullable(0);
     }
 }

@@ -224,6 +224,7 @@ async fn offsets_of_partitions_that_cannot_be_listed_are_refused_one_by_one() {
             partition_index,
             timestamp,
             current_leader_epoch,
+            ..ListOffsetsPartition::default()
         };
         let topics = vec![
             ListOffsetsTopic {
