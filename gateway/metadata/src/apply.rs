@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use crate::configs::AlterRequest;
 use crate::gateways::OpenRequest;
 use crate::groups::{GroupEffect, Scene};
 use crate::hash::roll_hash;
@@ -25,7 +26,7 @@ pub struct Applied {
     /// `outcomes[i]` answers `commands[i]`. Empty for a copy, zombie or stranger; all [`Outcome::Malformed`] for an
     /// entry without identity that is not exactly one OpenSession.
     pub outcomes: Vec<Outcome>,
-    /// The partitions whose high watermark moved, ascending, each once.
+    /// The partitions whose high watermark or log start moved, ascending, each once: what a waiting Fetch looks at again.
     pub touched: Vec<PartitionKey>,
     /// The groups that a waiting Join or Sync must look at again, ascending, each once: the phase or the generation
     /// changed, assignments were set, a member went or was replaced, the group went. Not for a Join that leaves the phase
@@ -159,6 +160,11 @@ impl State {
             Command::AllocateProducerIds { count } => self.producer_ids.allocate(*count),
             Command::Group(command) => self.apply_group(position, sender, command, &mut effect.groups),
             Command::DeleteTopic { topic_id } => self.delete_topic(*topic_id, &mut effect.groups),
+            Command::AlterConfigs { resource, seen, configs } => {
+                self.alter_configs(AlterRequest { resource: *resource, seen: *seen, configs }, position)
+            }
+            Command::CreatePartitions { topic_id, count } => self.create_partitions(*topic_id, *count),
+            Command::DeleteRecords { runs } => self.partitions.delete_records(runs, &mut effect.touched),
         }
     }
 
@@ -189,9 +195,20 @@ impl State {
             Err(refused) => refused,
             Ok(topic) => {
                 let (topic_id, partitions) = (topic.id, topic.partitions);
-                self.partitions.create(topic_id, partitions);
+                self.partitions.create(topic_id, 0, partitions);
                 self.topics.insert(topic);
                 Outcome::TopicCreated { topic_id, partitions }
+            }
+        }
+    }
+
+    fn create_partitions(&mut self, topic_id: Uuid, count: u32) -> Outcome {
+        match self.topics.judge_create_partitions(topic_id, count, self.partition_count()) {
+            Err(refused) => Outcome::PartitionsRefused(refused),
+            Ok(current) => {
+                self.partitions.create(topic_id, current, count);
+                self.topics.set_partitions(topic_id, count);
+                Outcome::PartitionsCreated { count }
             }
         }
     }

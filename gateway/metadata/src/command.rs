@@ -1,14 +1,15 @@
 //! Commands: what an entry asks State to do.
 //!
 //! Layout: a tag (u8), then the fields, laid out in the `commands.rs`, `produce_command.rs` or `codec.rs` of the command's
-//! domain; DeleteTopic is its topic id (16 bytes).
+//! domain (DeleteRecords: `partitions/delete.rs`); DeleteTopic is its topic id (16 bytes).
 //! A tag is never reused. Cardinality: up to `limits::COMMANDS_PER_ENTRY` in an entry. Immutable once sealed (L1).
 
 use uuid::Uuid;
 
 use crate::wire::{DecodeError, Reader, Writer};
 use crate::{
-    CommittedRun, GroupCommand, ObjectId, Position, SessionId, gateways, groups, partitions, producers, topics,
+    CommittedRun, ConfigResource, DeleteRecordsRun, GroupCommand, ObjectId, Position, SessionId, configs, gateways,
+    groups, partitions, producers, topics,
 };
 
 /// One command. Apply judges it by State and the command alone (L11) and answers it with an [`crate::Outcome`].
@@ -66,6 +67,27 @@ pub enum Command {
         /// The topic. Its id is never given again: it was random.
         topic_id: Uuid,
     },
+    /// Replaces the whole set of configs of a resource, if it is the one that the proposer saw (T7).
+    AlterConfigs {
+        /// What they are set on.
+        resource: ConfigResource,
+        /// [`crate::State::configs_changed_at`] of the State against which the proposer resolved and validated them.
+        seen: Position,
+        /// The new set, each name once, within the bounds that CreateTopic has. Empty: nothing is set any more.
+        configs: Vec<(String, String)>,
+    },
+    /// Gives a topic more partitions: it then has `count` of them.
+    CreatePartitions {
+        /// The topic.
+        topic_id: Uuid,
+        /// How many it is to have: more than it has, at most [`crate::limits::PARTITIONS_PER_TOPIC`].
+        count: u32,
+    },
+    /// Moves log starts forward: what lies below them is gone for every reader.
+    DeleteRecords {
+        /// At most [`crate::limits::RUNS_PER_DELETE_RECORDS`], judged in order, each for itself.
+        runs: Vec<DeleteRecordsRun>,
+    },
 }
 
 const OPEN_SESSION: u8 = 1;
@@ -75,6 +97,9 @@ const PRODUCE: u8 = 4;
 const ALLOCATE_PRODUCER_IDS: u8 = 5;
 // 6 to 14: `groups/codec.rs`.
 const DELETE_TOPIC: u8 = 15;
+const ALTER_CONFIGS: u8 = 16;
+const CREATE_PARTITIONS: u8 = 17;
+const DELETE_RECORDS: u8 = 18;
 
 /// The shortest command on the wire: a tag and one byte.
 pub(crate) const COMMAND_BYTES_MIN: usize = 2;
@@ -107,6 +132,18 @@ impl Command {
                 writer.u8(DELETE_TOPIC);
                 writer.uuid(*topic_id);
             }
+            Self::AlterConfigs { resource, seen, configs } => {
+                writer.u8(ALTER_CONFIGS);
+                configs::write_alter(writer, *resource, *seen, configs);
+            }
+            Self::CreatePartitions { topic_id, count } => {
+                writer.u8(CREATE_PARTITIONS);
+                topics::write_create_partitions(writer, *topic_id, *count);
+            }
+            Self::DeleteRecords { runs } => {
+                writer.u8(DELETE_RECORDS);
+                partitions::write_delete(writer, runs);
+            }
         }
     }
 
@@ -119,6 +156,9 @@ impl Command {
             PRODUCE => partitions::read_produce(reader),
             ALLOCATE_PRODUCER_IDS => producers::read_allocate(reader),
             DELETE_TOPIC => Ok(Self::DeleteTopic { topic_id: reader.uuid()? }),
+            ALTER_CONFIGS => configs::read_alter(reader),
+            CREATE_PARTITIONS => topics::read_create_partitions(reader),
+            DELETE_RECORDS => partitions::read_delete(reader),
             other => groups::read_command(other, reader).map(Self::Group),
         }
     }

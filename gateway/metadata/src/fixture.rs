@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::groups::any_group_command;
 use crate::{
-    Applied, BatchProducer, BatchRef, BatchVerdict, Command, CommittedRun, Entry, Identity, Incarnation, ObjectId,
-    Outcome, PartitionKey, Position, SessionId, State, invariants,
+    Applied, BatchProducer, BatchRef, BatchVerdict, Command, CommittedRun, ConfigResource, DeleteRecordsRun, Entry,
+    Identity, Incarnation, ObjectId, Outcome, PartitionKey, Position, SessionId, State, invariants,
 };
 
 /// A replica that applies what it is given at the next position, and checks every invariant each time.
@@ -114,6 +114,17 @@ pub(crate) fn sequenced(epoch: i16, base_sequence: i32, records: u32) -> BatchRe
     BatchRef { producer, max_timestamp: i64::from(base_sequence), ..plain(records) }
 }
 
+/// An AlterConfigs of these pairs.
+pub(crate) fn alter(resource: ConfigResource, seen: Position, pairs: &[(&str, &str)]) -> Command {
+    let configs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Command::AlterConfigs { resource, seen, configs }
+}
+
+/// A deletion below an offset of a partition of topic 1.
+pub(crate) fn below(partition: i32, before_offset: impl Into<Option<i64>>) -> DeleteRecordsRun {
+    DeleteRecordsRun { topic_id: topic_id(1), partition, before_offset: before_offset.into() }
+}
+
 fn any_position() -> impl Strategy<Value = Position> {
     prop_oneof![(0..6_u64).prop_map(|index| Position::new(0, index)), any::<u64>().prop_map(Position::from_raw)]
 }
@@ -139,6 +150,26 @@ fn any_run() -> impl Strategy<Value = CommittedRun> {
     let partition = prop_oneof![8 => -1..4_i32, 1 => any::<i32>()];
     (any_topic(), partition, start, vec(any_batch(), 0..5))
         .prop_map(|(topic_id, partition, start, batches)| CommittedRun { topic_id, partition, start, batches })
+}
+
+fn any_alteration() -> impl Strategy<Value = Command> {
+    let broker = prop_oneof![3 => -1..2_i32, 1 => any::<i32>()].prop_map(ConfigResource::Broker);
+    let resource =
+        prop_oneof![2 => any_topic().prop_map(ConfigResource::Topic), 1 => Just(ConfigResource::Cluster), 2 => broker];
+    let seen = prop_oneof![2 => Just(Position::ZERO), 3 => any_position()];
+    (resource, seen, vec(("[a-z.]{0,12}", ".{0,12}"), 0..3))
+        .prop_map(|(resource, seen, configs)| Command::AlterConfigs { resource, seen, configs })
+}
+
+fn any_deletion() -> impl Strategy<Value = Command> {
+    let partition = prop_oneof![8 => -1..4_i32, 1 => any::<i32>()];
+    let offset = prop_oneof![3 => (0..12_i64).prop_map(Some), 1 => any::<Option<i64>>()];
+    let run = (any_topic(), partition, offset).prop_map(|(topic_id, partition, before_offset)| DeleteRecordsRun {
+        topic_id,
+        partition,
+        before_offset,
+    });
+    vec(run, 0..5).prop_map(|runs| Command::DeleteRecords { runs })
 }
 
 /// Commands of every kind: sensible, refused and absurd ones.
@@ -169,7 +200,12 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     let allocate = count.prop_map(|count| Command::AllocateProducerIds { count });
     let group = any_group_command().prop_map(Command::Group);
     let delete = any_topic().prop_map(|topic_id| Command::DeleteTopic { topic_id });
-    prop_oneof![1 => open, 1 => close, 2 => create, 6 => produce, 1 => allocate, 6 => group, 1 => delete]
+    let grown = prop_oneof![9 => 0..9_u32, 1 => any::<u32>()];
+    let grow = (any_topic(), grown).prop_map(|(topic_id, count)| Command::CreatePartitions { topic_id, count });
+    prop_oneof![
+        1 => open, 1 => close, 2 => create, 6 => produce, 1 => allocate, 6 => group, 1 => delete,
+        3 => any_alteration(), 1 => grow, 2 => any_deletion(),
+    ]
 }
 
 /// Entries of any content.

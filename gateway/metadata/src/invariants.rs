@@ -6,7 +6,8 @@
 use crate::producers::add_sequence;
 use crate::topics::{legal_configs, unify_name};
 use crate::{
-    GroupNumber, Partition, PartitionKey, Producer, State, Topic, groups, is_legal_topic_name, limits, partitions,
+    ConfigSet, GroupNumber, Partition, PartitionKey, Position, Producer, State, Topic, groups, is_legal_topic_name,
+    limits, partitions,
 };
 
 type Checked = Result<(), String>;
@@ -24,6 +25,7 @@ pub fn check(state: &State) -> Checked {
     for topic in state.topics() {
         topic_is_consistent(state, topic)?;
     }
+    configs_are_consistent(state)?;
     partitions_belong_to_topics(state)?;
     let (mut extents, mut producers) = (0_usize, 0_usize);
     for (key, partition) in state.partitions() {
@@ -97,7 +99,27 @@ fn topic_is_consistent(state: &State, topic: &Topic) -> Checked {
     holds(bounded, "I-14: a topic's partitions are bounded")?;
     let configs: Vec<_> = topic.configs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     holds(legal_configs(&configs), "I-14: a topic's configs are bounded")?;
-    holds(topic.created_at <= state.known(), "a topic was created by an applied entry")
+    let ordered = topic.created_at <= topic.configs_changed_at && topic.configs_changed_at <= state.known();
+    holds(ordered, "a topic was created, and its configs changed, by applied entries, in this order")
+}
+
+fn configs_are_consistent(state: &State) -> Checked {
+    let is_applied = |position| position <= state.known();
+    let is_legal = |set: &ConfigSet| {
+        let configs: Vec<_> = set.configs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        legal_configs(&configs) && is_applied(set.changed_at)
+    };
+    let cluster = state.cluster_configs();
+    let never_set = cluster.changed_at == Position::ZERO && !cluster.configs.is_empty();
+    holds(is_legal(cluster) && !never_set, "T7: the cluster's configs are bounded and were set by an applied entry")?;
+    let count = state.brokers_with_configs().count();
+    holds(count <= limits::BROKERS_WITH_CONFIGS, "I-14: the brokers with configs are bounded")?;
+    for (broker, set) in state.brokers_with_configs() {
+        let is_set = !set.configs.is_empty() && set.changed_at > Position::ZERO;
+        let holds_for_it = broker >= 0 && is_set && is_legal(set);
+        holds(holds_for_it, "T7: a broker's configs are bounded, not empty, and were set by an applied entry")?;
+    }
+    holds(is_applied(state.configs.emptied_at), "T7: a broker's configs were emptied by an applied entry")
 }
 
 fn partitions_belong_to_topics(state: &State) -> Checked {
@@ -143,10 +165,10 @@ fn extents_are_dense(partition: &Partition) -> Checked {
 fn extents_end_at_high_watermark(partition: &Partition) -> Checked {
     let start = partition.log_start_offset();
     let (first, end) = match (partition.extents.front(), partition.extents.back()) {
-        (Some(first), Some(last)) => (first.base_offset <= start, last.end_offset()),
+        (Some(first), Some(last)) => (first.base_offset <= start && start < first.end_offset(), last.end_offset()),
         _ => (true, start),
     };
-    holds(first, "the log start lies at or past the first extent's base offset")?;
+    holds(first, "I-05: the log start lies in the first extent")?;
     holds(end == partition.high_watermark(), "I-02: the extents end at the high watermark")
 }
 

@@ -10,6 +10,7 @@
 
 mod apply;
 mod command;
+mod configs;
 mod defects;
 mod entry;
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod wire;
 
 pub use apply::{Applied, ApplyError};
 pub use command::Command;
+pub use configs::{ConfigResource, ConfigSet};
 pub use defects::StateDefects;
 pub use entry::Entry;
 pub use gateways::Session;
@@ -45,8 +47,11 @@ pub use groups::{
 };
 pub use identity::{Identity, Incarnation, Judgement, SessionId};
 pub use object_id::ObjectId;
-pub use outcome::{BatchVerdict, InvalidBatch, Malformation, Outcome, SessionRefusal, TopicRefusal};
-pub use partitions::{BatchProducer, BatchRef, CommittedRun, Extent, Partition, PartitionKey};
+pub use outcome::{
+    BatchVerdict, ConfigRefusal, DeletedRecords, InvalidBatch, Malformation, Outcome, PartitionsRefusal,
+    SessionRefusal, TopicRefusal,
+};
+pub use partitions::{BatchProducer, BatchRef, CommittedRun, DeleteRecordsRun, Extent, Partition, PartitionKey};
 pub use position::Position;
 pub use producers::{Producer, ProducerBatch};
 pub use snapshot::{Manifest, PartRef, Snapshot, SnapshotError};

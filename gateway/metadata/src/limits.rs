@@ -19,12 +19,14 @@ pub const TOPIC_NAME_BYTES: usize = 249;
 pub const PARTITIONS_PER_TOPIC: u32 = 10_000;
 /// Partitions of all topics.
 pub const PARTITIONS: usize = 200_000;
-/// Configs set on one topic.
+/// Configs set on one topic, on one broker, or as the defaults of all brokers.
 pub const CONFIGS_PER_TOPIC: usize = 64;
 /// Bytes of a config's name.
 pub const CONFIG_NAME_BYTES: usize = 128;
 /// Bytes of a config's value.
 pub const CONFIG_VALUE_BYTES: usize = 4_096;
+/// Brokers that have configs of their own.
+pub const BROKERS_WITH_CONFIGS: usize = 1_000;
 
 /// Extents of all partitions. A hard stop far above the engine's throttle of 1,000,000.
 pub const EXTENTS: u64 = 16_777_216;
@@ -43,6 +45,8 @@ pub const COMMANDS_PER_ENTRY: usize = 4_096;
 pub const RUNS_PER_PRODUCE: usize = 262_144;
 /// Batches of one Produce command: more than an 8 MiB segment holds of the smallest batches.
 pub const BATCHES_PER_PRODUCE: usize = 262_144;
+/// Runs of one DeleteRecords command.
+pub const RUNS_PER_DELETE_RECORDS: usize = 100_000;
 /// Records of one batch: its last offset delta is an int32.
 pub const RECORDS_PER_BATCH: u32 = 0x7fff_ffff;
 /// Bytes of the smallest batch: the header of record batch v2.

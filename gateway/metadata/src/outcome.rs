@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use crate::wire::Writer;
-use crate::{GroupOutcome, SessionId};
+use crate::{GroupOutcome, Position, SessionId};
 
 /// The answer to one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,24 @@ pub enum Outcome {
     },
     /// There is no topic of that id.
     TopicNotFound,
+    /// The configs of the resource are those of the command.
+    ConfigsAltered,
+    /// The configs are no longer those that the proposer saw (T7): it looks again, and resolves its change anew.
+    ConfigsMoved {
+        /// The position of their last change.
+        at: Position,
+    },
+    /// The configs are as before.
+    ConfigsRefused(ConfigRefusal),
+    /// The topic has so many partitions now.
+    PartitionsCreated {
+        /// How many, the old ones counted.
+        count: u32,
+    },
+    /// The topic has as many partitions as before.
+    PartitionsRefused(PartitionsRefusal),
+    /// `answers[i]` answers `runs[i]` of the DeleteRecords.
+    RecordsDeleted(Vec<DeletedRecords>),
 }
 
 /// Why no session was opened.
@@ -104,6 +122,56 @@ pub enum TopicRefusal {
     /// There are as many topics, or partitions of all topics, as there may be: POLICY_VIOLATION.
     #[error("the store has as many topics or partitions as it may have")]
     LimitReached,
+}
+
+/// Why a set of configs was not replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigRefusal {
+    /// There is no topic of that id: UNKNOWN_TOPIC_OR_PARTITION.
+    #[error("there is no such topic")]
+    UnknownTopic,
+    /// Too many configs, one too long, one named twice, or a negative broker id: INVALID_CONFIG.
+    #[error("a config is too long or named twice, there are too many, or the broker id is negative")]
+    Invalid,
+    /// As many brokers have configs as may: POLICY_VIOLATION.
+    #[error("as many brokers have configs as may have")]
+    LimitReached,
+}
+
+/// Why a topic was given no more partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PartitionsRefusal {
+    /// There is no topic of that id: UNKNOWN_TOPIC_OR_PARTITION.
+    #[error("there is no such topic")]
+    UnknownTopic,
+    /// The count is not above what the topic has: INVALID_PARTITIONS.
+    #[error("the topic has {current} partitions already")]
+    NotMore {
+        /// What it has.
+        current: u32,
+    },
+    /// More than one topic, or all topics together, may have: POLICY_VIOLATION.
+    #[error("the topic or the store has as many partitions as it may have")]
+    LimitReached,
+}
+
+/// The answer to one run of a DeleteRecords command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletedRecords {
+    /// No record below the offset is left; success also when there was none before.
+    Deleted {
+        /// The log start offset now.
+        log_start_offset: i64,
+    },
+    /// The offset is negative or past the high watermark: OFFSET_OUT_OF_RANGE. Nothing changed.
+    OutOfRange {
+        /// The log start offset.
+        log_start_offset: i64,
+        /// The high watermark.
+        high_watermark: i64,
+    },
+    /// No such topic or partition.
+    UnknownPartition,
 }
 
 /// The answer to one batch of a Produce command.
@@ -162,8 +230,8 @@ pub enum Malformation {
     /// The entry has more commands than [`crate::limits::COMMANDS_PER_ENTRY`].
     #[error("the entry has too many commands")]
     TooManyCommands,
-    /// The command has more runs than [`crate::limits::RUNS_PER_PRODUCE`].
-    #[error("the Produce command has too many runs")]
+    /// The command has more runs than [`crate::limits::RUNS_PER_PRODUCE`] or [`crate::limits::RUNS_PER_DELETE_RECORDS`].
+    #[error("the command has too many runs")]
     TooManyRuns,
     /// The command has more batches than [`crate::limits::BATCHES_PER_PRODUCE`].
     #[error("the Produce command has too many batches")]
@@ -216,6 +284,30 @@ impl Outcome {
                 writer.uuid(*topic_id);
             }
             Self::TopicNotFound => writer.u8(14),
+            Self::ConfigsAltered => writer.u8(15),
+            Self::ConfigsMoved { at } => {
+                writer.u8(16);
+                writer.position(*at);
+            }
+            Self::ConfigsRefused(refusal) => {
+                writer.u8(17);
+                writer.u8(refusal.tag());
+            }
+            Self::PartitionsCreated { count } => {
+                writer.u8(18);
+                writer.varint(u64::from(*count));
+            }
+            Self::PartitionsRefused(refusal) => {
+                writer.u8(19);
+                refusal.write(writer);
+            }
+            Self::RecordsDeleted(answers) => {
+                writer.u8(20);
+                writer.count(answers.len());
+                for answer in answers {
+                    answer.write(writer);
+                }
+            }
         }
     }
 }
@@ -285,6 +377,46 @@ impl TopicRefusal {
             Self::InvalidConfig => 4,
             Self::InvalidId => 5,
             Self::LimitReached => 6,
+        }
+    }
+}
+
+impl ConfigRefusal {
+    fn tag(self) -> u8 {
+        match self {
+            Self::UnknownTopic => 1,
+            Self::Invalid => 2,
+            Self::LimitReached => 3,
+        }
+    }
+}
+
+impl PartitionsRefusal {
+    fn write(self, writer: &mut Writer) {
+        match self {
+            Self::UnknownTopic => writer.u8(1),
+            Self::NotMore { current } => {
+                writer.u8(2);
+                writer.varint(u64::from(current));
+            }
+            Self::LimitReached => writer.u8(3),
+        }
+    }
+}
+
+impl DeletedRecords {
+    fn write(self, writer: &mut Writer) {
+        match self {
+            Self::Deleted { log_start_offset } => {
+                writer.u8(1);
+                writer.zigzag(log_start_offset);
+            }
+            Self::OutOfRange { log_start_offset, high_watermark } => {
+                writer.u8(2);
+                writer.zigzag(log_start_offset);
+                writer.zigzag(high_watermark);
+            }
+            Self::UnknownPartition => writer.u8(3),
         }
     }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::wire::{DecodeError, Reader, Writer};
-use crate::{Incarnation, Position, State, gateways, invariants, limits, partitions, producers, topics};
+use crate::{Incarnation, Position, State, configs, gateways, invariants, limits, partitions, producers, topics};
 
 const MAGIC: &[u8; 8] = b"SluiceSn";
 const FORMAT: u8 = 1;
@@ -27,6 +27,7 @@ const PARTITION: u8 = 3;
 const EXTENTS: u8 = 4;
 const PRODUCER: u8 = 5;
 // 6 to 10: `groups/section.rs`.
+const CONFIGS: u8 = 11;
 
 /// The bytes of one State.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +131,7 @@ impl State {
             }
         }
         self.groups.write(|tag, write| parts.item(tag, write));
+        configs::write_items(self, |write| parts.item(CONFIGS, write));
         let parts = parts.finish();
         let manifest = Manifest {
             incarnation: self.incarnation,
@@ -201,6 +203,10 @@ impl State {
                 let (key, id, producer) = producers::read_producer(reader)?;
                 distinct(self.partitions.restore_producer(key, id, producer).ok_or(NO_PARTITION)?)?;
             }
+            CONFIGS => {
+                let item = configs::read_item(reader)?;
+                distinct(self.restore_configs(item).ok_or(NO_TOPIC)?)?;
+            }
             // The sections of groups, or a tag this build does not know.
             tag => distinct(self.groups.restore(tag, reader)?.ok_or(NO_GROUP)?)?,
         }
@@ -214,6 +220,7 @@ enum Problem {
 }
 
 const NO_GROUP: Problem = Problem::Item("an item belongs to a group that is not there");
+const NO_TOPIC: Problem = Problem::Item("an item belongs to a topic that is not there");
 const NO_PARTITION: Problem = Problem::Item("an item belongs to a partition that is not there");
 
 fn distinct(distinct: bool) -> Result<(), Problem> {

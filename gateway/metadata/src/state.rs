@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::configs::Configs;
 use crate::defects::StateDefects;
 use crate::gateways::Gateways;
 use crate::groups::{GroupEffect, Groups, Scene};
@@ -29,6 +30,7 @@ pub struct State {
     pub(crate) feature_level: u16,
     pub(crate) gateways: Gateways,
     pub(crate) topics: Topics,
+    pub(crate) configs: Configs,
     pub(crate) partitions: Partitions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Groups,
@@ -50,6 +52,7 @@ impl State {
             feature_level: limits::FEATURE_LEVEL,
             gateways: Gateways::default(),
             topics: Topics::default(),
+            configs: Configs::default(),
             partitions: Partitions::default(),
             producer_ids: ProducerIds::new(incarnation),
             groups: Groups::default(),

@@ -3,10 +3,12 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::fixture::{Replay, any_command, any_entry, create_topic, plain, produce, run, sequenced};
+use crate::fixture::{
+    Replay, alter, any_command, any_entry, below, create_topic, plain, produce, run, sequenced, topic_id,
+};
 use crate::{
-    ApplyError, Command, Entry, GroupOutcome, Identity, Incarnation, Judgement, Malformation, Outcome, Position,
-    SessionId, State, invariants, limits,
+    ApplyError, Command, ConfigResource, DeletedRecords, Entry, GroupOutcome, Identity, Incarnation, Judgement,
+    Malformation, Outcome, Position, SessionId, State, invariants, limits,
 };
 
 fn empty() -> Entry {
@@ -103,6 +105,36 @@ fn the_hash_of_a_fixed_log_is_fixed() {
     assert_eq!(format!("{:032x}", golden_log().state.hash()), "8391962d967da479f4e6fcadd0e646a1");
 }
 
+/// A fixed log that answers with every kind of outcome of configs, CreatePartitions and DeleteRecords.
+fn golden_admin_log() -> Replay {
+    let (mut replay, session) = Replay::with_topic();
+    let topic = ConfigResource::Topic(topic_id(1));
+    let at = Position::new(0, 2);
+    replay.produce(session, vec![plain(3)]);
+    replay.send(
+        session,
+        vec![
+            alter(topic, at, &[("retention.ms", "5")]),
+            alter(topic, at, &[]),
+            alter(ConfigResource::Topic(topic_id(9)), at, &[]),
+            alter(ConfigResource::Cluster, Position::ZERO, &[("a", "b"), ("a", "c")]),
+            alter(ConfigResource::Broker(1), Position::ZERO, &[("a", "b")]),
+            Command::CreatePartitions { topic_id: topic_id(1), count: 5 },
+            Command::CreatePartitions { topic_id: topic_id(1), count: 5 },
+            Command::CreatePartitions { topic_id: topic_id(9), count: 5 },
+            Command::CreatePartitions { topic_id: topic_id(1), count: u32::MAX },
+            Command::DeleteRecords { runs: vec![below(0, 2), below(0, 4), below(9, None), below(0, None)] },
+        ],
+    );
+    replay
+}
+
+// Holds: I-12, L9
+#[test]
+fn the_hash_of_a_fixed_log_of_configs_partitions_and_deletions_is_fixed() {
+    assert_eq!(format!("{:032x}", golden_admin_log().state.hash()), "6aef48675bbeff5be7b3b72d856ffbb2");
+}
+
 // Holds: L11, I-14
 #[test]
 fn an_entry_with_too_many_commands_changes_nothing_and_uses_up_its_identity() {
@@ -148,7 +180,7 @@ proptest! {
         }
         // A neighbour that comes after all this is served as ever, unless its topic was deleted.
         let is_open = replay.state.session(session).is_some_and(|session| session.last_sequence < u64::MAX);
-        if is_open && replay.state.topic_by_id(crate::fixture::topic_id(1)).is_some() {
+        if is_open && replay.state.topic_by_id(topic_id(1)).is_some() {
             let verdicts = replay.produce(session, vec![plain(1)]);
             let accepted = matches!(verdicts[..], [crate::BatchVerdict::Accepted { .. }]);
             prop_assert!(accepted, "{verdicts:?}");
@@ -168,7 +200,10 @@ proptest! {
             Outcome::SessionClosed { .. }
             | Outcome::TopicCreated { .. }
             | Outcome::TopicDeleted { .. }
+            | Outcome::ConfigsAltered
+            | Outcome::PartitionsCreated { .. }
             | Outcome::ProducerIds { .. } => true,
+            Outcome::RecordsDeleted(answers) => answers.iter().any(|a| matches!(a, DeletedRecords::Deleted { .. })),
             Outcome::Group(outcome) => !matches!(outcome, GroupOutcome::Refused(_) | GroupOutcome::Mismatch),
             Outcome::Produced(verdicts) => {
                 verdicts.iter().flatten().any(|v| matches!(v, crate::BatchVerdict::Accepted { .. }))

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::fixture::{any_entry, create_topic, object, open_session, plain, produce, run, sequenced};
-use crate::{Command, DecodeError, Entry, Position, SessionId};
+use crate::fixture::{
+    alter, any_entry, below, create_topic, object, open_session, plain, produce, run, sequenced, topic_id,
+};
+use crate::{Command, ConfigResource, DecodeError, DeleteRecordsRun, Entry, Position, SessionId};
 
 fn entry(commands: Vec<Command>) -> Entry {
     Entry { known: Position::new(0, 300), hash_at_known: 0x0102_0304, commands }
@@ -20,6 +22,13 @@ fn every_command() -> Entry {
         create_topic(1, "orders", 12),
         produce(runs),
         Command::AllocateProducerIds { count: 1_000 },
+        alter(ConfigResource::Topic(topic_id(1)), Position::new(0, 300), &[("retention.ms", "5"), ("", "")]),
+        alter(ConfigResource::Cluster, Position::ZERO, &[]),
+        alter(ConfigResource::Broker(-1), Position::new(0, 1), &[("a", "b")]),
+        Command::CreatePartitions { topic_id: topic_id(1), count: 300 },
+        Command::DeleteRecords {
+            runs: vec![below(0, 1), below(1, None), DeleteRecordsRun { topic_id: topic_id(2), ..below(0, -1) }],
+        },
     ])
 }
 
@@ -51,6 +60,44 @@ fn the_bytes_of_an_entry_are_fixed() {
         &topic,
         &[2, 0, 1],                          // partition 1, start 0, one batch
         &[1, 2, 100, 10, 0x9a, 0x01, 0, 10], // producer follows, records, bytes, timestamp, 77, epoch, sequence
+    ]
+    .concat();
+    assert_eq!(entry.encode(), expected);
+}
+
+// The format of feature level 1, byte by byte: what is in a log today is read for ever.
+#[test]
+fn the_bytes_of_configs_partitions_and_deletions_are_fixed() {
+    let topic = topic_id(1);
+    let second = DeleteRecordsRun { topic_id: topic_id(2), ..below(3, -1) };
+    let commands = vec![
+        alter(ConfigResource::Topic(topic), Position::new(0, 300), &[("ab", "c")]),
+        alter(ConfigResource::Cluster, Position::ZERO, &[]),
+        alter(ConfigResource::Broker(1), Position::new(0, 2), &[]),
+        Command::CreatePartitions { topic_id: topic, count: 300 },
+        Command::DeleteRecords { runs: vec![below(0, 5), below(1, None), second] },
+    ];
+    let entry = Entry { known: Position::ZERO, hash_at_known: 0, commands };
+    let id = |last: u8| [&[0_u8; 15][..], &[last]].concat();
+    let expected = [
+        &[1, 0][..],
+        &[0; 16],
+        &[5],
+        &[16, 1],
+        &id(1),
+        &[0xac, 0x02, 1, 2, b'a', b'b', 1, b'c'], // seen, one config
+        &[16, 2, 0, 0],                           // the cluster, never changed, no configs
+        &[16, 3, 2, 2, 0],                        // broker 1
+        &[17],
+        &id(1),
+        &[0xac, 0x02],
+        &[18, 3, 3], // three runs; a topic id and an offset follow
+        &id(1),
+        &[0, 10],
+        &[0, 2], // the same topic, no offset
+        &[3],
+        &id(2),
+        &[6, 1],
     ]
     .concat();
     assert_eq!(entry.encode(), expected);
@@ -109,6 +156,8 @@ fn forged_counts_are_errors_before_anything_is_allocated() {
     assert_eq!(forged(&[&object, &run, &huge]), Err(DecodeError::TooLong), "batches");
     assert_eq!(forged(&[&[1, 1], &[0; 16], &[1, 0], &huge]), Err(DecodeError::TooLong), "length of a name");
     assert_eq!(forged(&[&[1, 3], &[0; 16], &[0, 1, 0], &huge]), Err(DecodeError::TooLong), "configs");
+    assert_eq!(forged(&[&[1, 16, 2, 0], &huge]), Err(DecodeError::TooLong), "altered configs");
+    assert_eq!(forged(&[&[1, 18], &huge]), Err(DecodeError::TooLong), "deletions");
 }
 
 #[test]
@@ -118,6 +167,11 @@ fn a_flag_that_refers_to_nothing_before_is_an_error() {
     assert_eq!(decode(&same_topic), Err(DecodeError::UnknownTag(0)));
     let same_producer = [&head[..], &[1], &[0; 16], &[0, 0, 1], &[2, 1, 100, 0, 0]].concat();
     assert_eq!(decode(&same_producer), Err(DecodeError::UnknownTag(2)));
+    let head = [&[1_u8, 0][..], &[0; 16], &[1]].concat();
+    let deletion = |flags| decode(&[&head[..], &[18, 1, flags, 0]].concat());
+    assert_eq!(deletion(0), Err(DecodeError::UnknownTag(0)));
+    assert_eq!(deletion(4), Err(DecodeError::UnknownTag(4)));
+    assert_eq!(decode(&[&head[..], &[16, 4, 0, 0]].concat()), Err(DecodeError::UnknownTag(4)));
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 //! watermark only move forward (I-05); one batch refused never affects its neighbours (L11). Never: looks at the bytes
 //! of a batch; the gateway that sealed the entry has validated them.
 
+mod delete;
 mod extent;
 mod partition;
 mod produce;
@@ -19,6 +20,8 @@ use uuid::Uuid;
 
 use crate::Producer;
 
+pub use delete::DeleteRecordsRun;
+pub(crate) use delete::{read_delete, write_delete};
 pub use extent::Extent;
 pub use partition::Partition;
 pub(crate) use partition::shard_of;
@@ -50,9 +53,10 @@ pub(crate) struct Usage {
 }
 
 impl Partitions {
-    /// Adds the partitions 0 to `count` − 1 of a new topic, empty.
-    pub(crate) fn create(&mut self, topic_id: Uuid, count: u32) {
-        for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
+    /// Adds the partitions `first` to `count` − 1 of a topic, empty.
+    pub(crate) fn create(&mut self, topic_id: Uuid, first: u32, count: u32) {
+        let index = |index| i32::try_from(index).unwrap_or(i32::MAX);
+        for partition in index(first)..index(count) {
             let key = PartitionKey { topic_id, partition };
             self.by_key.insert(key, Arc::new(Partition::new(key)));
         }

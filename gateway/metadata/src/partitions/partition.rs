@@ -68,14 +68,19 @@ impl Partition {
 
     /// The extents in offset order, from the one that contains `offset`; from the first one for an earlier offset, none
     /// at or past the high watermark. Finding the first takes O(log n).
+    ///
+    /// The first one of all may begin below the log start: its readers leave out what lies there.
     pub fn extents_from(&self, offset: i64) -> impl Iterator<Item = &Extent> {
         let first = self.first_extent_ending_after(offset);
         self.extents.focus().narrow(first..).into_iter()
     }
 
-    /// The extent that contains `offset`.
+    /// The extent that contains `offset`; none below the log start (I-05).
     #[must_use]
     pub fn extent_at(&self, offset: i64) -> Option<&Extent> {
+        if offset < self.log_start_offset {
+            return None;
+        }
         let extent = self.extents.get(self.first_extent_ending_after(offset))?;
         (extent.base_offset <= offset).then_some(extent)
     }
@@ -101,6 +106,16 @@ impl Partition {
     /// The producers remembered here, ascending by id.
     pub fn producers(&self) -> impl Iterator<Item = (i64, &Producer)> {
         self.producers.iter().map(|(id, producer)| (*id, &**producer))
+    }
+
+    /// Moves the log start forward to `offset`, which is at most the high watermark; answers how many extents were
+    /// forgotten: those wholly below it. One that reaches across stays whole, as its bytes do. Nothing ever refers to what
+    /// was forgotten again (I-04): only Produce adds extents, with an object that no entry named before (I-03, L1).
+    pub(crate) fn move_log_start(&mut self, offset: i64) -> usize {
+        let forgotten = self.first_extent_ending_after(offset);
+        self.extents = self.extents.split_off(forgotten);
+        self.log_start_offset = offset;
+        forgotten
     }
 
     /// Index of the first extent whose end is past `offset`; the number of extents when there is none.

@@ -35,6 +35,8 @@ pub(crate) enum Defect {
     TrustAbsence,
     /// L2 broken in the model gateway: it takes the last position with a nonce of its own.
     TakeLaterSessions,
+    /// T7 broken: AlterConfigs replaces whatever is there, seen or not.
+    AlterBlindly,
 }
 
 impl Defect {
@@ -43,7 +45,7 @@ impl Defect {
         match self {
             Self::ForgetSequences => session.is_some(),
             Self::ForgetCloses => session.is_none(),
-            Self::None | Self::TrustAbsence | Self::TakeLaterSessions => false,
+            Self::None | Self::TrustAbsence | Self::TakeLaterSessions | Self::AlterBlindly => false,
         }
     }
 }

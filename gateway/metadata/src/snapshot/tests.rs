@@ -176,7 +176,7 @@ proptest! {
 
     // Holds: I-09
     #[test]
-    fn random_items_never_panic(tag in 0..12_u8, bytes in vec(any::<u8>(), 0..200)) {
+    fn random_items_never_panic(tag in 0..14_u8, bytes in vec(any::<u8>(), 0..200)) {
         let (replay, _) = Replay::with_topic();
         let forged = forge(&replay.state, |_, parts| parts.push([&[tag][..], &bytes].concat().into()));
         let _ = restore(&forged);

@@ -1,15 +1,13 @@
 //! The bytes of CreateTopic.
 //!
-//! Layout: topic id (16 bytes), name (string), partitions (varint), created at (zigzag, ms), number of configs (varint),
-//! each a name and a value (strings).
+//! Layout: topic id (16 bytes), name (string), partitions (varint), created at (zigzag, ms), the configs as in
+//! `configs/commands.rs`. CreatePartitions: topic id, count (varint).
 
 use uuid::Uuid;
 
 use crate::Command;
+use crate::configs::{read_configs, write_configs};
 use crate::wire::{DecodeError, Reader, Writer};
-
-/// The shortest config: two empty strings.
-const CONFIG_BYTES_MIN: usize = 2;
 
 pub(crate) fn write_create(
     writer: &mut Writer,
@@ -23,11 +21,7 @@ pub(crate) fn write_create(
     writer.string(name);
     writer.varint(u64::from(partitions));
     writer.zigzag(created_at_ms);
-    writer.count(configs.len());
-    for (name, value) in configs {
-        writer.string(name);
-        writer.string(value);
-    }
+    write_configs(writer, configs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
 }
 
 pub(crate) fn read_create(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
@@ -39,11 +33,11 @@ pub(crate) fn read_create(reader: &mut Reader<'_>) -> Result<Command, DecodeErro
     Ok(Command::CreateTopic { topic_id, name, partitions, configs, created_at_ms })
 }
 
-pub(crate) fn read_configs(reader: &mut Reader<'_>) -> Result<Vec<(String, String)>, DecodeError> {
-    let count = reader.count(CONFIG_BYTES_MIN)?;
-    let mut configs = Vec::new();
-    for _ in 0..count {
-        configs.push((reader.string()?.to_owned(), reader.string()?.to_owned()));
-    }
-    Ok(configs)
+pub(crate) fn write_create_partitions(writer: &mut Writer, topic_id: Uuid, count: u32) {
+    writer.uuid(topic_id);
+    writer.varint(u64::from(count));
+}
+
+pub(crate) fn read_create_partitions(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
+    Ok(Command::CreatePartitions { topic_id: reader.uuid()?, count: reader.varint_u32()? })
 }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use uuid::Uuid;
 
-use crate::{Outcome, Position, TopicRefusal, limits};
+use crate::{Outcome, PartitionsRefusal, Position, TopicRefusal, limits};
 
-pub(crate) use commands::{read_create, write_create};
+pub(crate) use commands::{read_create, read_create_partitions, write_create, write_create_partitions};
 pub use name::is_legal_topic_name;
 pub(crate) use name::unify_name;
 pub(crate) use section::{read_topic, write_topic};
@@ -58,6 +58,7 @@ impl Topics {
             name: request.name.into(),
             partitions: request.partitions,
             configs: request.configs.iter().cloned().collect(),
+            configs_changed_at: position,
             created_at: position,
             created_at_ms: request.created_at_ms,
         })
@@ -87,6 +88,45 @@ impl Topics {
         None
     }
 
+    /// How many partitions the topic has now, when it may have `count`. Changes nothing. `partition_count` is that of
+    /// all topics.
+    pub(crate) fn judge_create_partitions(
+        &self,
+        topic_id: Uuid,
+        count: u32,
+        partition_count: usize,
+    ) -> Result<u32, PartitionsRefusal> {
+        let current = self.by_id.get(&topic_id).ok_or(PartitionsRefusal::UnknownTopic)?.partitions;
+        let more = count.checked_sub(current).filter(|more| *more > 0);
+        let more = more.ok_or(PartitionsRefusal::NotMore { current })?;
+        let room = limits::PARTITIONS.saturating_sub(partition_count);
+        let fits = count <= limits::PARTITIONS_PER_TOPIC && usize::try_from(more).is_ok_and(|more| more <= room);
+        if fits { Ok(current) } else { Err(PartitionsRefusal::LimitReached) }
+    }
+
+    /// The topic has `partitions` partitions from now on.
+    pub(crate) fn set_partitions(&mut self, topic_id: Uuid, partitions: u32) {
+        self.replace(topic_id, |topic| topic.partitions = partitions);
+    }
+
+    /// The topic has these configs from now on; `position` changed them.
+    pub(crate) fn set_configs(&mut self, topic_id: Uuid, configs: OrdMap<String, String>, position: Position) {
+        self.replace(topic_id, |topic| {
+            topic.configs = configs;
+            topic.configs_changed_at = position;
+        });
+    }
+
+    /// Changes a topic in both indexes; neither its id nor its name may change.
+    fn replace(&mut self, topic_id: Uuid, change: impl FnOnce(&mut Topic)) {
+        if let Some(topic) = self.by_id.get(&topic_id) {
+            let mut topic = Topic::clone(topic);
+            change(&mut topic);
+            self.insert(topic);
+        }
+    }
+
+    /// Adds a topic, or takes it for the one of the same id and name.
     pub(crate) fn insert(&mut self, topic: Topic) {
         let topic = Arc::new(topic);
         if let Some(unified) = unify_name(&topic.name) {

@@ -4,9 +4,9 @@ use proptest::collection::btree_map;
 use proptest::prelude::*;
 
 use super::section::{read_topic, write_topic};
-use crate::fixture::{Replay, create_topic, key, topic_id};
+use crate::fixture::{Replay, create_topic, key, plain, produce, run, topic_id};
 use crate::wire::{Reader, Writer};
-use crate::{Command, Outcome, Position, Topic, TopicRefusal, limits};
+use crate::{BatchVerdict, Command, Outcome, PartitionsRefusal, Position, Topic, TopicRefusal, limits};
 
 fn with_configs(id: u128, name: &str, configs: Vec<(String, String)>) -> Command {
     let name = name.to_owned();
@@ -89,6 +89,67 @@ fn illegal_topics_are_refused_with_their_reason() {
     assert_eq!((replay.state.topic_count(), replay.state.partition_count()), (1, 3));
 }
 
+fn grow(id: u128, count: u32) -> Command {
+    Command::CreatePartitions { topic_id: topic_id(id), count }
+}
+
+// Holds: L12 (a new partition has the shard that it would have had from the first)
+#[test]
+fn a_topic_is_given_more_partitions() {
+    let (mut replay, session) = Replay::with_topic();
+    let verdicts = replay.produce(session, vec![plain(4)]);
+    assert_eq!(verdicts, [BatchVerdict::Accepted { base_offset: 0 }]);
+    let applied = replay.send(session, vec![grow(1, 5)]);
+    assert_eq!(applied.outcomes, [Outcome::PartitionsCreated { count: 5 }]);
+    assert!(applied.touched.is_empty());
+    for topic in [replay.state.topic_by_name("t"), replay.state.topic_by_id(topic_id(1))] {
+        assert_eq!(topic.map(|topic| (topic.partitions, topic.configs_changed_at)), Some((5, Position::new(0, 2))));
+    }
+    assert_eq!(replay.state.partition_count(), 5);
+    assert_eq!(replay.state.partition(&key(0)).unwrap().high_watermark(), 4, "an old one is as it was");
+    let (mut whole, other) = Replay::opened();
+    whole.one(other, create_topic(1, "t", 5));
+    for index in 0..5 {
+        let key = key(index);
+        assert_eq!(replay.state.partition(&key).unwrap().shard(), whole.state.partition(&key).unwrap().shard());
+    }
+    let runs = vec![run(4, 0, vec![plain(1)])];
+    let produced = replay.one(session, produce(runs));
+    assert_eq!(produced, Outcome::Produced(vec![vec![BatchVerdict::Accepted { base_offset: 0 }]]));
+}
+
+// Holds: L11
+#[test]
+fn partitions_are_never_fewer() {
+    let (mut replay, session) = Replay::with_topic();
+    let not_more = |current| Outcome::PartitionsRefused(PartitionsRefusal::NotMore { current });
+    let outcomes = replay.send(session, vec![grow(1, 0), grow(1, 3), grow(1, 2), grow(1, 4), grow(1, 4), grow(9, 4)]);
+    let unknown = Outcome::PartitionsRefused(PartitionsRefusal::UnknownTopic);
+    let created = Outcome::PartitionsCreated { count: 4 };
+    assert_eq!(outcomes.outcomes, [not_more(3), not_more(3), not_more(3), created, not_more(4), unknown]);
+    assert_eq!(replay.state.partition_count(), 4);
+}
+
+// Holds: I-14
+#[test]
+fn partitions_that_are_added_are_bounded() {
+    let (mut replay, session) = Replay::with_topic();
+    let most = limits::PARTITIONS_PER_TOPIC;
+    let full = Outcome::PartitionsRefused(PartitionsRefusal::LimitReached);
+    let outcomes = replay.send(session, vec![grow(1, most + 1), grow(1, u32::MAX), grow(1, most)]).outcomes;
+    assert_eq!(outcomes, [full.clone(), full.clone(), Outcome::PartitionsCreated { count: most }]);
+    let topics = limits::PARTITIONS / usize::try_from(most).unwrap();
+    let mut commands: Vec<_> = (2..topics as u128).map(|id| create_topic(id, &format!("t{id}"), most)).collect();
+    commands.push(create_topic(100, "last", most - 1));
+    commands.push(grow(100, most + 1));
+    commands.push(create_topic(101, "one", 1));
+    commands.push(grow(100, most));
+    let outcomes = replay.send(session, commands).outcomes;
+    assert_eq!(outcomes.last(), Some(&full));
+    assert_eq!(replay.state.partition_count(), limits::PARTITIONS);
+    assert_eq!(replay.state.topic_by_name("last").unwrap().partitions, most - 1);
+}
+
 // Holds: I-14
 #[test]
 fn configs_are_bounded_and_named_once() {
@@ -143,6 +204,7 @@ proptest! {
             name: name.as_str().into(),
             partitions,
             configs: configs.into_iter().collect(),
+            configs_changed_at: Position::from_raw(position),
             created_at: Position::from_raw(position),
             created_at_ms,
         };

@@ -18,6 +18,8 @@ pub struct Topic {
     pub partitions: u32,
     /// Configs that were set on it, by name.
     pub configs: OrdMap<String, String>,
+    /// The entry that changed them last: the one that created the topic when none has since. It only grows.
+    pub configs_changed_at: Position,
     /// The entry that created it.
     pub created_at: Position,
     /// Stamp of the gateway that created it, milliseconds since 1970 (T3).
