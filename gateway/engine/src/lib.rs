@@ -8,6 +8,7 @@
 
 mod api;
 mod cache;
+mod configs;
 mod coordinate;
 mod defects;
 mod engine;
@@ -19,7 +20,6 @@ mod offsets;
 mod produce;
 mod producer_ids;
 mod replica;
-mod topic_configs;
 mod topics;
 
 pub use api::{

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::{CreatedTopic, NewTopic, TopicDescription, TopicRef, TopicSelection};
+use crate::configs;
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult};
 use crate::produce::find_topic;
-use crate::topic_configs;
 
 /// A topic as it was asked for, and what is known of it.
 type Described = (TopicRef, EngineResult<TopicDescription>);
@@ -91,12 +91,12 @@ impl Engine {
         }
         let partitions = self.checked_partitions(topic.partitions)?;
         check_replication_factor(topic.replication_factor)?;
-        let configs = topic_configs::check(&topic.configs)?;
-        let created = |id| CreatedTopic { id, partitions, configs: topic_configs::effective(&configs) };
+        let own = configs::check(&topic.configs)?;
+        let created = |id| CreatedTopic { id, partitions, configs: configs::effective(&own) };
         if validate_only {
             return Ok(created(Uuid::nil()));
         }
-        match self.propose_topic(&topic.name, partitions, configs.clone(), deadline).await? {
+        match self.propose_topic(&topic.name, partitions, own.clone(), deadline).await? {
             Outcome::TopicCreated { topic_id, .. } => Ok(created(topic_id)),
             Outcome::TopicExists { .. } => Err(EngineError::TopicExists),
             other => Err(refused(&topic.name, other)),

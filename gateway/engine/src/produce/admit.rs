@@ -18,7 +18,6 @@ use crate::api::{ProduceAsk, ProduceCapabilities, Produced, TopicRef};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, EngineResult};
 use crate::replica::{Pending, give_up, waiter};
-use crate::topic_configs;
 
 /// A Produce whose batches are on their way.
 #[derive(Debug)]
@@ -139,8 +138,7 @@ impl Inner {
     ) -> EngineResult<ValidBatch> {
         let max = view
             .topic_by_id(key.topic_id)
-            .and_then(|topic| topic_configs::max_message_bytes(topic))
-            .unwrap_or(self.parts.limits.message_bytes_max);
+            .map_or(self.parts.limits.message_bytes_max, |topic| self.topic_settings(view, topic).max_message_bytes);
         let rules = ProduceRules { max_batch_bytes: max, allow_zstd: capabilities.zstd, exactly_one: true };
         let records = ask.records.as_ref().filter(|records| !records.is_empty());
         let records = records.ok_or_else(|| EngineError::InvalidRequest("the partition has no records".into()))?;

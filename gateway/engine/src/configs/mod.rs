@@ -1,9 +1,12 @@
 //! Topic configs under Kafka's names: each is honoured or refused, never silently accepted.
 
-use sluice_metadata::Topic;
+mod settings;
 
 use crate::api::TopicConfigValue;
 use crate::error::{EngineError, EngineResult};
+
+#[allow(unused_imports, reason = "the produce path begins to read them with the old record formats")]
+pub(crate) use settings::{TopicCompression, TopicSettings};
 
 /// A config, its default, and which values are honoured.
 struct Known {
@@ -76,11 +79,6 @@ pub(crate) fn effective(own: &[(String, String)]) -> Vec<TopicConfigValue> {
             }
         })
         .collect()
-}
-
-/// The topic's own `max.message.bytes`.
-pub(crate) fn max_message_bytes(topic: &Topic) -> Option<usize> {
-    topic.configs.get(MAX_MESSAGE_BYTES)?.parse().ok()
 }
 
 #[cfg(test)]
