@@ -219,3 +219,74 @@ pub enum Readiness {
     /// It met what it must not go on after (L9, L11, I-12); only a restart, or a person, helps.
     Failed(String),
 }
+
+/// A topic that is to have more partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPartitions {
+    /// Its name.
+    pub name: String,
+    /// How many it is to have in all, not yet checked.
+    pub count: i32,
+    /// To how many of the new ones replicas were assigned by hand; `None` where that is left to the gateway.
+    pub assigned: Option<usize>,
+}
+
+/// A partition as most admin requests name it. Nothing says that it is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartitionName {
+    /// Its topic.
+    pub topic: String,
+    /// Its index.
+    pub partition: i32,
+}
+
+/// Records to be deleted from the start of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteRecordsAsk {
+    /// Of this partition …
+    pub at: PartitionName,
+    /// … those below this offset; for `None`, all there are.
+    pub before_offset: Option<i64>,
+}
+
+/// What a partition takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionSize {
+    /// The partition.
+    pub at: PartitionName,
+    /// Bytes of record batches in segments.
+    pub bytes: u64,
+}
+
+/// A producer that a partition remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its epoch there.
+    pub epoch: i16,
+    /// Sequence of its last record; −1 when it has written none at this epoch.
+    pub last_sequence: i32,
+    /// The greatest timestamp of its last batch, milliseconds; −1 likewise.
+    pub last_timestamp: i64,
+}
+
+/// A leader epoch of a partition whose end is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochAsk {
+    /// The partition.
+    pub at: PartitionName,
+    /// The epoch that the asker believes to be the present one.
+    pub current_leader_epoch: Option<i32>,
+    /// The epoch whose end is asked for.
+    pub leader_epoch: i32,
+}
+
+/// The greatest epoch that is not above the one asked for, and one past its last offset; −1 and −1 when there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndOfEpoch {
+    /// The epoch.
+    pub leader_epoch: i32,
+    /// One past its last offset.
+    pub end_offset: i64,
+}

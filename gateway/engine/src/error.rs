@@ -25,6 +25,12 @@ pub enum EngineError {
     /// Not a number of partitions that a topic can have.
     #[error("invalid number of partitions: {0}")]
     InvalidPartitions(String),
+    /// Replicas were assigned by hand in a way that does not fit.
+    #[error("invalid replica assignment: {0}")]
+    InvalidReplicaAssignment(String),
+    /// What was asked for contradicts a setting of the topic.
+    #[error("{0}")]
+    PolicyViolation(String),
     /// Not a replication factor that is accepted.
     #[error("invalid replication factor: {0}")]
     InvalidReplicationFactor(String),

@@ -17,13 +17,15 @@ mod fetch;
 mod limits;
 mod metrics;
 mod offsets;
+mod partitions;
 mod produce;
 mod producer_ids;
 mod replica;
 mod topics;
 
 pub use api::{
-    CreatedTopic, FetchAsk, FetchCall, Fetched, Isolation, NewTopic, OffsetAsk, OffsetFound, OffsetSpec, ProduceAsk,
+    ActiveProducer, CreatedTopic, DeleteRecordsAsk, EndOfEpoch, EpochAsk, FetchAsk, FetchCall, Fetched, Isolation,
+    NewPartitions, NewTopic, OffsetAsk, OffsetFound, OffsetSpec, PartitionName, PartitionSize, ProduceAsk,
     ProduceCapabilities, Produced, ProducerIdentity, Readiness, TopicConfigValue, TopicDescription, TopicRef,
     TopicSelection,
 };

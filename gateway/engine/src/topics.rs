@@ -200,7 +200,7 @@ fn describe(topic: &Topic) -> TopicDescription {
     TopicDescription { name: topic.name.clone(), id: topic.id, partitions: topic.partitions }
 }
 
-fn illegal_name(name: &str) -> String {
+pub(crate) fn illegal_name(name: &str) -> String {
     let shown: String = name.chars().take(64).collect();
     format!("{shown:?}: a topic name has 1 to 249 of the characters a-z A-Z 0-9 . _ - and is not . or ..")
 }

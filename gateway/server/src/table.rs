@@ -98,7 +98,7 @@ const fn row(key: ApiKey, accepted: Versions, start: Handler) -> Row {
 }
 
 /// Every API that is served; the busiest first, because the table is searched from the start.
-pub(crate) static TABLE: [Row; 19] = [
+pub(crate) static TABLE: [Row; 29] = [
     Row {
         // From 0, whatever is served: librdkafka derives message format features from it (KAFKA-18659).
         advertised: versions(0, 13),
@@ -125,12 +125,28 @@ pub(crate) static TABLE: [Row; 19] = [
     row(ApiKey::LeaveGroup, versions(0, 5), handlers::leave_group::start),
     Row { advertised: versions(1, 10), ..row(ApiKey::OffsetFetch, versions(0, 10), handlers::offset_fetch::start) },
     row(ApiKey::InitProducerId, versions(0, 5), handlers::init_producer_id::start),
-    row(ApiKey::CreateTopics, versions(2, 7), handlers::create_topics::start),
+    Row { advertised: versions(2, 7), ..row(ApiKey::CreateTopics, versions(0, 7), handlers::create_topics::start) },
     Row { advertised: versions(1, 6), ..row(ApiKey::DeleteTopics, versions(0, 6), handlers::delete_topics::start) },
     row(ApiKey::DescribeGroups, versions(0, 6), handlers::describe_groups::start),
     row(ApiKey::ListGroups, versions(0, 5), handlers::list_groups::start),
     row(ApiKey::DeleteGroups, versions(0, 2), handlers::delete_groups::start),
     row(ApiKey::OffsetDelete, versions(0, 0), handlers::offset_delete::start),
+    row(ApiKey::DeleteRecords, versions(0, 2), handlers::delete_records::start),
+    Row {
+        advertised: versions(2, 4),
+        ..row(ApiKey::OffsetForLeaderEpoch, versions(0, 4), handlers::offset_for_leader_epoch::start)
+    },
+    row(ApiKey::CreatePartitions, versions(0, 3), handlers::create_partitions::start),
+    row(ApiKey::DescribeCluster, versions(0, 2), handlers::describe_cluster::start),
+    row(ApiKey::DescribeTopicPartitions, versions(0, 0), handlers::describe_topic_partitions::start),
+    Row {
+        advertised: versions(1, 5),
+        ..row(ApiKey::DescribeLogDirs, versions(0, 5), handlers::describe_log_dirs::start)
+    },
+    row(ApiKey::ElectLeaders, versions(0, 2), handlers::elect_leaders::start),
+    row(ApiKey::AlterPartitionReassignments, versions(0, 1), handlers::alter_partition_reassignments::start),
+    row(ApiKey::ListPartitionReassignments, versions(0, 0), handlers::list_partition_reassignments::start),
+    row(ApiKey::DescribeProducers, versions(0, 0), handlers::describe_producers::start),
 ];
 
 /// The row of a key, with its place in the table.
@@ -197,10 +213,13 @@ mod tests {
 
     use sluice_protocol::Request;
     use sluice_protocol::messages::{
-        ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
+        AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+        DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+        DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest,
         FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-        LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-        OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+        LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
+        OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+        SyncGroupRequest,
     };
 
     use super::*;
@@ -234,7 +253,17 @@ mod tests {
         assert_codec_has_versions_of::<DeleteGroupsRequest>();
         assert_codec_has_versions_of::<OffsetDeleteRequest>();
         assert_codec_has_versions_of::<DeleteTopicsRequest>();
-        assert_eq!(TABLE.len(), 19, "a new API is to be added above");
+        assert_codec_has_versions_of::<DeleteRecordsRequest>();
+        assert_codec_has_versions_of::<OffsetForLeaderEpochRequest>();
+        assert_codec_has_versions_of::<CreatePartitionsRequest>();
+        assert_codec_has_versions_of::<DescribeClusterRequest>();
+        assert_codec_has_versions_of::<DescribeTopicPartitionsRequest>();
+        assert_codec_has_versions_of::<DescribeLogDirsRequest>();
+        assert_codec_has_versions_of::<ElectLeadersRequest>();
+        assert_codec_has_versions_of::<AlterPartitionReassignmentsRequest>();
+        assert_codec_has_versions_of::<ListPartitionReassignmentsRequest>();
+        assert_codec_has_versions_of::<DescribeProducersRequest>();
+        assert_eq!(TABLE.len(), 29, "a new API is to be added above");
     }
 
     #[test]

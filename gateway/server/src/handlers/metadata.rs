@@ -18,14 +18,11 @@ use sluice_protocol::messages::metadata::{
 use sluice_protocol::messages::{MetadataRequest, MetadataResponse};
 use sluice_protocol::{DecodeError, ErrorCode, KString};
 
-use super::LEADER_EPOCH;
+use super::{LEADER_EPOCH, is_internal};
 use crate::dispatch::{Call, run_alone};
 use crate::errors::metadata_code;
 use crate::refusal::Refusal;
 use crate::request::{Outcome, Stage};
-
-/// Topics that Kafka itself keeps.
-const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 pub(crate) fn start(call: Call) -> Result<BoxFuture<'static, Stage>, DecodeError> {
     run_alone(call, handle)
@@ -114,7 +111,7 @@ fn tell_topic(call: &Call, asked: TopicRef, outcome: EngineResult<TopicDescripti
         Ok(topic) => MetadataResponseTopic {
             name: Some(KString::from(&*topic.name)),
             topic_id: topic.id,
-            is_internal: INTERNAL_TOPICS.contains(&&*topic.name),
+            is_internal: is_internal(&topic.name),
             partitions: (0..).zip(0..topic.partitions).map(|(index, _)| tell_partition(call, index)).collect(),
             ..MetadataResponseTopic::default()
         },

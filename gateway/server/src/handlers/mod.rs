@@ -3,11 +3,19 @@
 //! Handlers translate between Kafka's requests and the engine's, and hold no state. Each begins with what it does
 //! differently from Apache Kafka, its versions and its errors; codes come from `errors` (I-15).
 
+pub(crate) mod alter_partition_reassignments;
 pub(crate) mod api_versions;
+pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
 pub(crate) mod delete_groups;
+pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
 pub(crate) mod describe_groups;
+pub(crate) mod describe_log_dirs;
+pub(crate) mod describe_producers;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod elect_leaders;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 pub(crate) mod heartbeat;
@@ -16,22 +24,57 @@ pub(crate) mod join_group;
 pub(crate) mod leave_group;
 pub(crate) mod list_groups;
 pub(crate) mod list_offsets;
+pub(crate) mod list_partition_reassignments;
 pub(crate) mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
+pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod sync_group;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sluice_engine::{Isolation, TopicRef};
+use sluice_engine::{Isolation, TopicDescription, TopicRef};
 use sluice_protocol::{KString, Uuid};
 
 /// Leader epoch of every partition: there is no leader that could change.
 const LEADER_EPOCH: i32 = 0;
 /// "Not known", "not there" in Kafka's offsets, epochs and timestamps.
 const NONE: i64 = -1;
+
+/// Topics that Kafka itself keeps.
+const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// What a client may do to a topic where nobody is authenticated: Read, Write, Create, Delete, Alter, Describe,
+/// DescribeConfigs and AlterConfigs, a bit each by their codes (KIP-430).
+const TOPIC_OPERATIONS: i32 = operations(&[3, 4, 5, 6, 7, 8, 10, 11]);
+/// The same for the cluster: Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs and IdempotentWrite.
+const CLUSTER_OPERATIONS: i32 = operations(&[5, 7, 8, 9, 10, 11, 12]);
+
+const fn operations(codes: &[i32]) -> i32 {
+    match codes {
+        [] => 0,
+        [first, rest @ ..] => (1 << *first) | operations(rest),
+    }
+}
+
+/// Whether a topic is one that Kafka itself keeps.
+fn is_internal(topic: &str) -> bool {
+    INTERNAL_TOPICS.contains(&topic)
+}
+
+/// Whether a topic has this partition.
+fn has_partition(topic: &TopicDescription, partition: i32) -> bool {
+    u32::try_from(partition).is_ok_and(|index| index < topic.partitions)
+}
+
+/// The names that stand more than once, each once.
+fn repeated<'a>(names: impl Iterator<Item = &'a KString>) -> BTreeSet<KString> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| !seen.insert(*name)).cloned().collect()
+}
 
 /// A time in milliseconds as a client asks for it; negative ones are none at all.
 fn duration_from_ms(ms: i32, max: Duration) -> Duration {

@@ -10,6 +10,7 @@ mod groups_member;
 mod groups_offsets;
 mod http;
 mod metadata;
+mod partitions;
 mod producing;
 mod stopping;
 mod store_faults;
