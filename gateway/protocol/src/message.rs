@@ -206,13 +206,17 @@ macro_rules! message {
 
         #[cfg(any(test, feature = "sample"))]
         impl $crate::sample::Sample for $name {
+            const KIND: $crate::sample::Kind = $crate::sample::Kind::Struct;
+
             fn sample(source: &mut $crate::sample::Source<'_>, version: i16, _nullable: bool) -> Self {
-                use $crate::{sample::Sample, wire::FieldSpec};
+                use $crate::wire::FieldSpec;
                 let mut message = Self::default();
                 $({
                     const SPEC: FieldSpec = $spec;
                     if SPEC.is_present(version) {
-                        message.$field = Sample::sample(source, version, SPEC.is_nullable(version));
+                        let default: $type = $crate::message::default_of!($($default)?);
+                        message.$field =
+                            source.field(stringify!($field), default, version, SPEC.is_nullable(version));
                     }
                 })*
                 message

@@ -1,6 +1,11 @@
-//! Arbitrary messages, for tests: every field of a version gets a value that this version can carry.
+//! Messages for tests: every field of a version gets a value that this version can carry.
 //!
-//! Behind feature `sample`. Values come from a string of bytes, so that a property test can shrink it.
+//! Behind feature `sample`. Arbitrary ones come from a string of bytes, so that a property test can shrink it; filled ones
+//! have in each field what follows from its name and place, so that another program can fill the same message.
+
+mod source;
+
+pub use source::{Fill, Source};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -21,58 +26,24 @@ use crate::messages::{
 use crate::rope::Rope;
 use crate::wire::Struct;
 
-/// Choices read from bytes; zeros when they have run out, which gives the smallest values.
-#[derive(Debug)]
-pub struct Source<'a> {
-    bytes: std::slice::Iter<'a, u8>,
-}
-
-impl<'a> Source<'a> {
-    /// Choices from `bytes`.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes: bytes.iter() }
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.bytes.next().copied().unwrap_or_default()
-    }
-
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.byte())
-    }
-
-    /// Edge values as often as any others.
-    fn integer(&mut self) -> i64 {
-        match self.byte() % 8 {
-            0 => 0,
-            1 => -1,
-            2 => i64::MAX,
-            3 => i64::MIN,
-            4 => 0x7fff_ffff_8000_0000,
-            5 => self.byte().into(),
-            _ => i64::from_be_bytes(self.array()),
-        }
-    }
-
-    fn is_null(&mut self, nullable: bool) -> bool {
-        nullable && self.byte().is_multiple_of(4)
-    }
-
-    /// Some bytes; now and then enough of them to take another path of the writer.
-    fn blob(&mut self) -> Bytes {
-        let fill = self.byte();
-        let len = match fill % 16 {
-            0 => 0,
-            1 => 1024,
-            2 => 1500,
-            small => usize::from(small) * 5,
-        };
-        Bytes::from(vec![fill; len])
-    }
+/// What a field holds.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A value.
+    Leaf,
+    /// Fields.
+    Struct,
+    /// Structs or values that may be there or not.
+    Container,
 }
 
 /// A type of which arbitrary values can be made.
 pub trait Sample: Sized {
+    /// What a message filled with defaults does with such a field.
+    #[doc(hidden)]
+    const KIND: Kind = Kind::Leaf;
+
     /// A value that can be encoded in `version`; null only if `nullable`.
     fn sample(source: &mut Source<'_>, version: i16, nullable: bool) -> Self;
 }
@@ -91,7 +62,7 @@ sample_integers!(i8, i16, i32, i64);
 
 impl Sample for bool {
     fn sample(source: &mut Source<'_>, _: i16, _: bool) -> Self {
-        source.byte() & 1 == 1
+        source.boolean()
     }
 }
 
@@ -103,26 +74,19 @@ impl Sample for ErrorCode {
 
 impl Sample for Uuid {
     fn sample(source: &mut Source<'_>, _: i16, _: bool) -> Self {
-        Self::from_bytes(source.array())
+        Self::from_bytes(source.uuid())
     }
 }
 
 impl Sample for KString {
     fn sample(source: &mut Source<'_>, _: i16, _: bool) -> Self {
-        let choice = source.byte();
-        Self::from(match choice % 8 {
-            0 => String::new(),
-            // A length that needs two bytes as a compact one.
-            1 => "long".repeat(50),
-            2 => "日本é".to_owned(),
-            _ => format!("name-{choice}"),
-        })
+        Self::from(source.string())
     }
 }
 
 impl Sample for Option<KString> {
     fn sample(source: &mut Source<'_>, version: i16, nullable: bool) -> Self {
-        (!source.is_null(nullable)).then(|| Sample::sample(source, version, false))
+        (!source.is_null(nullable, Kind::Leaf)).then(|| Sample::sample(source, version, false))
     }
 }
 
@@ -134,31 +98,37 @@ impl Sample for Bytes {
 
 impl Sample for Option<Bytes> {
     fn sample(source: &mut Source<'_>, _: i16, nullable: bool) -> Self {
-        (!source.is_null(nullable)).then(|| source.blob())
+        (!source.is_null(nullable, Kind::Leaf)).then(|| source.blob())
     }
 }
 
 impl Sample for Option<Rope> {
     fn sample(source: &mut Source<'_>, _: i16, nullable: bool) -> Self {
-        (!source.is_null(nullable)).then(|| (0..source.byte() % 3).map(|_| source.blob()).collect())
+        (!source.is_null(nullable, Kind::Leaf)).then(|| source.chunks())
     }
 }
 
 impl<T: Struct + Sample> Sample for Option<T> {
+    const KIND: Kind = Kind::Container;
+
     fn sample(source: &mut Source<'_>, version: i16, nullable: bool) -> Self {
-        (!source.is_null(nullable)).then(|| Sample::sample(source, version, false))
+        (!source.is_null(nullable, Kind::Container)).then(|| Sample::sample(source, version, false))
     }
 }
 
 impl<T: Sample> Sample for Vec<T> {
+    const KIND: Kind = Kind::Container;
+
     fn sample(source: &mut Source<'_>, version: i16, _: bool) -> Self {
-        (0..source.byte() % 4).map(|_| T::sample(source, version, false)).collect()
+        (0..source.count()).map(|index| source.element(index, version)).collect()
     }
 }
 
 impl<T: Sample> Sample for Option<Vec<T>> {
+    const KIND: Kind = Kind::Container;
+
     fn sample(source: &mut Source<'_>, version: i16, nullable: bool) -> Self {
-        (!source.is_null(nullable)).then(|| Sample::sample(source, version, false))
+        (!source.is_null(nullable, Kind::Container)).then(|| Sample::sample(source, version, false))
     }
 }
 

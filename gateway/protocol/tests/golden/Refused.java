@@ -1,8 +1,10 @@
 // Says in which versions Apache Kafka's own Java serialiser refuses a message: reads the lines `Name version hex` that
 // Golden.java reads, decodes each, tries to encode it in every version there is, and prints `Name version number refused…`: the
-// number of the line among those of its message and version, and the versions that refused. Lines that none refused are left out.
+// number of the line among those of its message and version, and the versions that refused it, if any.
 //
-//   java -cp kafka-clients-4.3.1.jar Refused.java samples.txt > kafka-clients-4.3.1-refused.txt
+//   java -cp CLASSPATH Refused.java samples.txt > refused.txt
+//
+// tests/conformance/golden runs it.
 
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -25,7 +27,13 @@ public class Refused {
             byte[] bytes = parts.length > 2 ? HexFormat.of().parseHex(parts[2]) : new byte[0];
             String suffix = parts[0].startsWith("ConsumerProtocol") ? "" : "Data";
             String name = "org.apache.kafka.common.message." + parts[0] + suffix;
-            Message message = (Message) Class.forName(name).getConstructor().newInstance();
+            Message message;
+            try {
+                message = (Message) Class.forName(name).getConstructor().newInstance();
+            } catch (ClassNotFoundException e) {
+                // An API that this Kafka does not have yet.
+                continue;
+            }
             if (version < message.lowestSupportedVersion() || version > message.highestSupportedVersion()) {
                 continue;
             }
@@ -41,9 +49,7 @@ public class Refused {
                     refused.append(' ').append(to);
                 }
             }
-            if (!refused.isEmpty()) {
-                System.out.println(parts[0] + " " + version + " " + number + refused);
-            }
+            System.out.println(parts[0] + " " + version + " " + number + refused);
         }
     }
 }
