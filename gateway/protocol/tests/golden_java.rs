@@ -105,7 +105,7 @@ struct Printer;
 impl Each for Printer {
     fn each<M: Message + Sample>(&mut self, version: i16) {
         for sample in samples::<M>(version) {
-            writeln!(std::io::stdout(), "sample {} {version} {}", M::NAME, to_hex(&encode(&sample, version))).unwrap();
+            println!("sample {} {version} {}", M::NAME, to_hex(&encode(&sample, version)));
         }
     }
 }

@@ -70,10 +70,14 @@ fn for_each_sample(cases: u32, entropy_len: usize, check: impl Check + Clone) {
         .run(&entropy, |entropy| {
             let mut each = EachMessage { entropy, check: check.clone(), checked: 0 };
             visit_all(&mut each);
-            // Produce 14, Fetch 15, ListOffsets 11, Metadata 14, FindCoordinator 7, ApiVersions 5, CreateTopics 6, DeleteTopics
+            // Produce 14, Fetch 19, ListOffsets 12, Metadata 14, FindCoordinator 7, ApiVersions 5, CreateTopics 8, DeleteTopics
             // 7, InitProducerId 6 versions; JoinGroup 10, SyncGroup 6, Heartbeat 5, LeaveGroup 6, OffsetCommit 11,
-            // OffsetFetch 11, OffsetDelete 1, ListGroups 6, DescribeGroups 7, DeleteGroups 3; two messages each.
-            assert_eq!(each.checked, 2 * (85 + 66));
+            // OffsetFetch 11, OffsetDelete 1, ListGroups 6, DescribeGroups 7, DeleteGroups 3; DeleteRecords 3,
+            // OffsetForLeaderEpoch 5, DescribeConfigs 5, AlterConfigs 3, IncrementalAlterConfigs 2, ListConfigResources 2,
+            // DescribeLogDirs 6, CreatePartitions 4, ElectLeaders 3, AlterPartitionReassignments 2,
+            // ListPartitionReassignments 1, DescribeCluster 3, DescribeProducers 1, DescribeTopicPartitions 1; two messages
+            // each.
+            assert_eq!(each.checked, 2 * (92 + 66 + 41));
             Ok(())
         })
         .unwrap();
