@@ -9,8 +9,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use sluice_metadata::{
-    Command, CommitGroup, CommitOffset, CommitOffsets, CommittedRun, Committer, DeleteOffsets, Entry, GroupCommand,
-    GroupNumber, Incarnation, LeaveGroup, MemberNumber, ObjectId, Payload, Position, SessionId, State, SyncGroup,
+    Command, CommitGroup, CommitOffset, CommitOffsets, CommittedRun, Committer, ConfigResource, DeleteOffsets,
+    DeleteRecordsRun, Entry, GroupCommand, GroupNumber, Incarnation, LeaveGroup, MemberNumber, ObjectId, Payload,
+    Position, SessionId, State, SyncGroup,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use xxhash_rust::xxh3::xxh3_128;
@@ -35,7 +36,9 @@ fn a_forged_count_allocates_nothing() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
     let object: &[u8] = &[1, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 10];
     let create: &[u8] = &[1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
-    for before in [&[][..], object, create] {
+    let alter: &[u8] = &[1, 16, 2, 0];
+    let delete: &[u8] = &[1, 18];
+    for before in [&[][..], object, create, alter, delete] {
         let bytes = Bytes::from([&head()[..], before, &huge].concat());
         let (decoded, allocated) = bytes_allocated_by(|| Entry::decode(&bytes));
         assert!(decoded.is_err());
@@ -48,11 +51,24 @@ fn the_densest_entries_allocate_a_small_multiple_of_their_bytes() {
     let run = CommittedRun { topic_id: uuid::Uuid::nil(), partition: 0, start: 0, batches: Vec::new() };
     let configs = vec![(String::new(), String::new()); 50_000];
     let topic_id = uuid::Uuid::nil();
+    let deletion = DeleteRecordsRun { topic_id, partition: 0, before_offset: None };
     for commands in [
         vec![Command::AllocateProducerIds { count: 0 }; 50_000],
         vec![Command::Produce { object, object_bytes: 0, runs: vec![run; 50_000] }],
-        vec![Command::CreateTopic { topic_id, name: String::new(), partitions: 0, configs, created_at_ms: 0 }],
+        vec![Command::CreateTopic {
+            topic_id,
+            name: String::new(),
+            partitions: 0,
+            configs: configs.clone(),
+            created_at_ms: 0,
+        }],
         dense_group_commands(),
+        vec![Command::AlterConfigs {
+            resource: ConfigResource::Cluster,
+            seen: Position::ZERO,
+            configs: configs.clone(),
+        }],
+        vec![Command::DeleteRecords { runs: vec![deletion; 50_000] }],
     ] {
         let bytes = Entry { known: Position::ZERO, hash_at_known: 0, commands }.encode();
         let (decoded, allocated) = bytes_allocated_by(|| Entry::decode(&bytes));

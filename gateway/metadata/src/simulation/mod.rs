@@ -3,7 +3,7 @@
 //!
 //! `world` holds the log and plays a schedule, `gateway` is the model of one gateway (its side of L1 to L3), `clients`
 //! decides what is written, `truth` replays the log once more and judges everybody by it. `groups` is a game of its own:
-//! commands of groups, proposed by several gateways from States of any age.
+//! commands of groups, proposed by several gateways from States of any age. `topics` is another one.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -11,6 +11,7 @@ mod clients;
 mod gateway;
 mod groups;
 mod tests;
+mod topics;
 mod truth;
 mod world;
 

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Manifest, PartRef, Snapshot, SnapshotError};
-use crate::fixture::{Replay, any_entry, create_topic, key, plain, sequenced};
+use crate::fixture::{Replay, alter, any_entry, below, create_topic, key, plain, sequenced, topic_id};
 use crate::wire::DecodeError;
-use crate::{Identity, Position, State, limits};
+use crate::{Command, ConfigResource, Identity, Outcome, Position, State, limits};
 
 fn full() -> State {
     let (mut replay, session) = Replay::with_topic();
@@ -155,6 +155,71 @@ fn the_bytes_of_a_snapshot_are_fixed() {
     let snapshot = replay.state.snapshot(1 << 20);
     let bytes = [&snapshot.manifest[..], &snapshot.parts[0]].concat();
     assert_eq!(format!("{:032x}", xxh3_128(&bytes)), "2bee8f452211469a5210a198e63bd349");
+}
+
+// The same of what came later: one State with every item of configs and a log start within an extent.
+#[test]
+fn the_bytes_of_configs_and_deletions_in_a_snapshot_are_fixed() {
+    let (mut replay, session) = Replay::with_topic();
+    replay.produce(session, vec![plain(3), sequenced(0, 0, 2)]);
+    let set = |resource| alter(resource, Position::ZERO, &[("a", "b")]);
+    let at = replay.state.known().next();
+    let commands = vec![
+        alter(ConfigResource::Topic(topic_id(1)), Position::new(0, 2), &[]),
+        set(ConfigResource::Cluster),
+        set(ConfigResource::Broker(1)),
+        set(ConfigResource::Broker(2)),
+        alter(ConfigResource::Broker(2), at, &[]),
+        Command::CreatePartitions { topic_id: topic_id(1), count: 4 },
+        Command::DeleteRecords { runs: vec![below(0, 4)] },
+    ];
+    let outcomes = replay.send(session, commands).outcomes;
+    assert!(outcomes[..5].iter().all(|outcome| *outcome == Outcome::ConfigsAltered), "{outcomes:?}");
+    let snapshot = replay.state.snapshot(1 << 20);
+    let part = &snapshot.parts[0];
+    let set = [&[1, 1, b'a', 1, b'b'][..]].concat();
+    let expected =
+        [&[11, 1][..], topic_id(1).as_bytes(), &[4], &[11, 2, 4], &set, &[11, 3, 2, 4], &set, &[11, 4, 4]].concat();
+    assert!(part.ends_with(&expected), "{part:?}");
+    let bytes = [&snapshot.manifest[..], part].concat();
+    assert_eq!(format!("{:032x}", xxh3_128(&bytes)), "dfb64c71d6148a5b4efa854cbf27ab36");
+}
+
+// Items of configs that say what is there already, or what needs no item.
+#[test]
+fn contradictions_of_configs_are_named() {
+    let (replay, _) = Replay::with_topic();
+    let topic = |id, at: u8| [&[11, 1][..], topic_id(id).as_bytes(), &[at]].concat();
+    let twice = |item: &[u8]| [item, item].concat();
+    let cluster = [11, 2, 1, 0];
+    let broker = [11, 3, 2, 1, 1, 1, b'a', 0];
+    for fine in [topic(1, 2).as_slice(), &cluster, &broker, &[11, 4, 1]] {
+        // The topic's own position says nothing new; all others are what a State may have.
+        let is_new = !fine.starts_with(&[11, 1]);
+        let item = Bytes::copy_from_slice(fine);
+        assert_eq!(restore(&forge(&replay.state, |_, parts| parts.push(item))).is_ok(), is_new);
+    }
+    for bad in [
+        topic(9, 2), // no such topic
+        topic(1, 1), // before its creation
+        topic(1, 3), // not applied yet
+        twice(&topic(1, 2)),
+        twice(&cluster),
+        vec![11, 2, 0, 0], // never changed
+        vec![11, 2, 3, 0],
+        twice(&broker),
+        vec![11, 3, 2, 1, 0], // empty
+        vec![11, 3, 2, 0, 1, 1, b'a', 0],
+        vec![11, 3, 1, 1, 1, 1, b'a', 0], // a negative id
+        twice(&[11, 4, 1]),
+        vec![11, 4, 0],
+        vec![11, 4, 3],
+    ] {
+        let found = restore(&forge(&replay.state, |_, parts| parts.push(bad.clone().into())));
+        assert!(matches!(found, Err(SnapshotError::Inconsistent(_))), "{bad:?}: {found:?}");
+    }
+    let unknown = restore(&forge(&replay.state, |_, parts| parts.push(Bytes::from_static(&[11, 9]))));
+    assert!(matches!(unknown, Err(SnapshotError::Malformed { .. })));
 }
 
 proptest! {
