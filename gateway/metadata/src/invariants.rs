@@ -151,7 +151,7 @@ fn watermarks_are_ordered(partition: &Partition) -> Checked {
 
 fn extents_are_dense(partition: &Partition) -> Checked {
     let mut expected = None;
-    for extent in &partition.extents {
+    for extent in partition.extents.iter() {
         holds(extent.records >= 1 && extent.bytes >= limits::BATCH_BYTES_MIN, "an extent has records and bytes")?;
         holds(extent.base_offset >= 0, "an extent's offsets are not negative")?;
         holds(extent.start.checked_add(u64::from(extent.bytes)).is_some(), "an extent lies within an object")?;
@@ -159,12 +159,12 @@ fn extents_are_dense(partition: &Partition) -> Checked {
         holds(dense, "I-02: extents are dense and do not overlap")?;
         expected = Some(extent.end_offset());
     }
-    Ok(())
+    holds(partition.extents.is_searchable(), "an extent is found by its timestamp")
 }
 
 fn extents_end_at_high_watermark(partition: &Partition) -> Checked {
     let start = partition.log_start_offset();
-    let (first, end) = match (partition.extents.front(), partition.extents.back()) {
+    let (first, end) = match (partition.extents.first(), partition.extents.last()) {
         (Some(first), Some(last)) => (first.base_offset <= start && start < first.end_offset(), last.end_offset()),
         _ => (true, start),
     };

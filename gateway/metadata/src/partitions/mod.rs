@@ -6,6 +6,7 @@
 
 mod delete;
 mod extent;
+mod extents;
 mod partition;
 mod produce;
 mod produce_command;
@@ -78,7 +79,7 @@ impl Partitions {
     pub(crate) fn restore_extents(&mut self, key: PartitionKey, extents: Vec<Extent>) -> Option<()> {
         let partition = Arc::make_mut(self.by_key.get_mut(&key)?);
         self.usage.extents = self.usage.extents.saturating_add(u64::try_from(extents.len()).ok()?);
-        partition.extents.extend(extents);
+        extents.into_iter().for_each(|extent| partition.extents.push(extent));
         Some(())
     }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use imbl::OrdMap;
 
+use super::extents::Extents;
 use crate::{Extent, PartitionKey, Producer, limits};
 
 /// A partition as of one position of the log. Immutable to its readers: they hold the `Arc` as long as they like.
@@ -12,7 +13,7 @@ pub struct Partition {
     pub(crate) log_start_offset: i64,
     pub(crate) high_watermark: i64,
     pub(crate) shard: u8,
-    pub(crate) extents: Vector<Extent>,
+    pub(crate) extents: Extents,
     pub(crate) producers: OrdMap<i64, Arc<Producer>>,
 }
 
@@ -30,7 +31,7 @@ impl Partition {
             log_start_offset: 0,
             high_watermark: 0,
             shard: shard_of(key),
-            extents: Vector::new(),
+            extents: Extents::default(),
             producers: OrdMap::new(),
         }
     }
@@ -71,8 +72,7 @@ impl Partition {
     ///
     /// The first one of all may begin below the log start: its readers leave out what lies there.
     pub fn extents_from(&self, offset: i64) -> impl Iterator<Item = &Extent> {
-        let first = self.first_extent_ending_after(offset);
-        self.extents.focus().narrow(first..).into_iter()
+        self.extents.ending_after(offset)
     }
 
     /// The extent that contains `offset`; none below the log start (I-05).
@@ -81,20 +81,26 @@ impl Partition {
         if offset < self.log_start_offset {
             return None;
         }
-        let extent = self.extents.get(self.first_extent_ending_after(offset))?;
-        (extent.base_offset <= offset).then_some(extent)
+        self.extents.ending_after(offset).next().filter(|extent| extent.base_offset <= offset)
     }
 
-    /// The first extent that may hold a record of at least this timestamp (milliseconds). O(n).
+    /// The extents that may hold a record of at least this timestamp (milliseconds), in offset order. The first one of all
+    /// may begin below the log start and have its greatest timestamp there: a reader that finds nothing in it goes on to
+    /// the next. Finding the first takes O(log n), or O(n) where a deleted record is later than all that is sought.
+    pub fn extents_since(&self, timestamp: i64) -> impl Iterator<Item = &Extent> {
+        self.extents.since(timestamp)
+    }
+
+    /// The first extent that may hold a record of at least this timestamp (milliseconds).
     #[must_use]
     pub fn first_extent_since(&self, timestamp: i64) -> Option<&Extent> {
-        self.extents.iter().find(|extent| extent.max_timestamp >= timestamp)
+        self.extents_since(timestamp).next()
     }
 
-    /// The first of the extents with the greatest timestamp. O(n).
+    /// The first of the extents with the greatest timestamp. As fast as [`Self::extents_since`].
     #[must_use]
     pub fn latest_extent(&self) -> Option<&Extent> {
-        self.extents.iter().reduce(|best, extent| if extent.max_timestamp > best.max_timestamp { extent } else { best })
+        self.first_extent_since(self.extents.max_timestamp()?)
     }
 
     /// What is remembered of a producer here.
@@ -112,17 +118,7 @@ impl Partition {
     /// forgotten: those wholly below it. One that reaches across stays whole, as its bytes do. Nothing ever refers to what
     /// was forgotten again (I-04): only Produce adds extents, with an object that no entry named before (I-03, L1).
     pub(crate) fn move_log_start(&mut self, offset: i64) -> usize {
-        let forgotten = self.first_extent_ending_after(offset);
-        self.extents = self.extents.split_off(forgotten);
         self.log_start_offset = offset;
-        forgotten
-    }
-
-    /// Index of the first extent whose end is past `offset`; the number of extents when there is none.
-    fn first_extent_ending_after(&self, offset: i64) -> usize {
-        let order = |extent: &Extent| {
-            if extent.end_offset() <= offset { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
-        };
-        self.extents.binary_search_by(order).unwrap_or_else(|index| index)
+        self.extents.forget_below(offset)
     }
 }

@@ -101,10 +101,10 @@ impl Place {
         partition.check_room_for_producer(batch.producer, usage)?;
 
         let partition = Arc::make_mut(partition);
-        match (grown, partition.extents.back_mut()) {
-            (Some(grown), Some(last)) => *last = grown,
-            _ => {
-                partition.extents.push_back(Extent {
+        match grown {
+            Some(grown) => partition.extents.grow_last(grown),
+            None => {
+                partition.extents.push(Extent {
                     base_offset,
                     records: batch.records,
                     object: self.object,

@@ -158,6 +158,8 @@ fn extents_are_found_by_offset_and_by_timestamp() {
     assert_eq!(partition.first_extent_since(60).map(|e| e.base_offset), Some(3));
     assert_eq!(partition.first_extent_since(91), None);
     assert_eq!(partition.latest_extent().map(|e| e.base_offset), Some(3));
+    let since = |timestamp| partition.extents_since(timestamp).map(|e| e.base_offset).collect::<Vec<_>>();
+    assert_eq!((since(0), since(50), since(51), since(91)), (vec![0, 3, 4, 10], vec![0, 3, 10], vec![3, 10], vec![]));
 }
 
 // Holds: L10 (copy-on-write: what a reader holds never changes)

@@ -165,7 +165,7 @@ proptest! {
             let view = keep.then(|| partition.clone());
             for index in 0..grow {
                 let extent = extent(partition.high_watermark, index % 5 + 1);
-                partition.extents.push_back(extent);
+                partition.extents.push(extent);
                 partition.high_watermark = extent.end_offset();
                 list.push(extent);
             }
