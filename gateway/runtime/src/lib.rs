@@ -10,11 +10,12 @@ mod clock;
 mod entropy;
 mod gaps;
 mod net;
+mod tcp;
 
 pub use clock::{Clock, SharedClock, SystemClock, TokioClock};
 pub use entropy::{Entropy, OsEntropy, SeededEntropy, SharedEntropy};
 pub use gaps::{BEAT, GapWatch};
 pub use net::{
-    Accepted, Connector, Duplex, Listener, MemoryListener, MemoryStream, PeerAddr, TcpAcceptor, memory_listener,
-    memory_pipe,
+    Accepted, Connector, Duplex, Listener, MemoryListener, MemoryStream, PeerAddr, memory_listener, memory_pipe,
 };
+pub use tcp::TcpAcceptor;

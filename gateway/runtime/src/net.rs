@@ -1,4 +1,4 @@
-//! Sockets: TCP in production, in-memory pipes in the simulation (I-13).
+//! Sockets as things one is given (I-13): the seam, and the in-memory pipes of the simulation. TCP is in `tcp`.
 
 use std::fmt;
 use std::io;
@@ -7,14 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use futures_util::task::AtomicWaker;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 
 /// A connection's bytes, both ways. Its `poll_write_vectored` is real wherever the transport has one.
@@ -22,24 +18,8 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Ready when the peer is known to have closed its end, or to have reset the connection. Reads nothing (T7: a
     /// coordination request is dropped when its client is gone).
     ///
-    /// Wakes for it as long as nothing is unread; behind unread bytes it is seen when it is asked again.
+    /// Wakes for it, also when there are unread bytes before the end.
     fn poll_peer_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-impl Duplex for TcpStream {
-    fn poll_peer_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut byte = [0_u8; 1];
-        match self.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
-            // Unread bytes: whether an end follows them, the readiness of the socket tells (EPOLLRDHUP).
-            Poll::Ready(Ok(_)) => match self.ready(Interest::READABLE).now_or_never() {
-                Some(Ok(ready)) if !ready.is_read_closed() => Poll::Pending,
-                None => Poll::Pending,
-                Some(_) => Poll::Ready(()),
-            },
-        }
-    }
 }
 
 /// Who is at the other end, for logs and metrics.
@@ -77,39 +57,6 @@ pub trait Listener: Send + 'static {
 
     /// The address connections are made to, if it has one.
     fn local_addr(&self) -> Option<SocketAddr>;
-}
-
-/// A TCP listener with the options a gateway wants on each connection: no delay, and keepalive after a minute.
-#[derive(Debug)]
-pub struct TcpAcceptor(TcpListener);
-
-impl TcpAcceptor {
-    /// Listens at `addr`.
-    ///
-    /// # Errors
-    /// As `bind` gives them: the address is taken, not ours, or not permitted.
-    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        Ok(Self(TcpListener::bind(addr).await?))
-    }
-}
-
-#[async_trait]
-impl Listener for TcpAcceptor {
-    async fn accept(&mut self) -> io::Result<Accepted> {
-        let (stream, peer) = self.0.accept().await?;
-        set_options(&stream)?;
-        Ok(Accepted { stream: Box::new(stream), peer: PeerAddr::Tcp(peer) })
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.0.local_addr().ok()
-    }
-}
-
-fn set_options(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 /// One end of an in-memory connection.
@@ -245,43 +192,12 @@ impl Listener for MemoryListener {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 
     async fn is_gone(stream: &mut dyn Duplex) -> bool {
         poll_fn(|cx| Poll::Ready(stream.poll_peer_gone(cx).is_ready())).await
-    }
-
-    async fn tcp_pair() -> (Box<dyn Duplex>, TcpStream) {
-        let mut acceptor = TcpAcceptor::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let client = TcpStream::connect(acceptor.local_addr().unwrap()).await.unwrap();
-        (acceptor.accept().await.unwrap().stream, client)
-    }
-
-    // Holds: T7
-    #[tokio::test]
-    async fn a_tcp_peer_that_closes_its_end_wakes_who_waits_for_it() {
-        let (mut server, mut client) = tcp_pair().await;
-        assert!(!is_gone(&mut *server).await);
-        let gone = poll_fn(|cx| server.poll_peer_gone(cx));
-        let (_, ended) = tokio::join!(gone, client.shutdown());
-        ended.unwrap();
-        assert!(is_gone(&mut *server).await);
-    }
-
-    // Holds: T7 (half-closed behind unread bytes)
-    #[tokio::test]
-    async fn a_tcp_end_behind_unread_bytes_is_seen_and_the_bytes_stay() {
-        let (mut server, mut client) = tcp_pair().await;
-        client.write_all(b"abc").await.unwrap();
-        client.shutdown().await.unwrap();
-        while !is_gone(&mut *server).await {
-            tokio::task::yield_now().await;
-        }
-        let mut read = Vec::new();
-        server.read_to_end(&mut read).await.unwrap();
-        assert_eq!(read, b"abc");
     }
 
     // Holds: T7
