@@ -10,6 +10,6 @@ mod disk;
 pub mod limits;
 mod memory;
 
-pub use disk::files::{FileInfo, FileLayer, FolderEntry, NewFile, RealFiles, StoredFile};
+pub use disk::files::{DirectoryLock, FileInfo, FileLayer, FolderEntry, NewFile, RealFiles, StoredFile};
 pub use disk::{DiskConfig, DiskLog, DiskObjectStore, DiskOffsetsView, DiskStores, open_disk, open_disk_over};
 pub use memory::{MemoryLog, MemoryObjectStore, MemoryOffsetsView, OffsetsKey};

@@ -10,7 +10,7 @@ use sluice_runtime::{SharedClock, SharedEntropy};
 use sluice_store::{Incarnation, StoreError, StoreErrorKind, StoreResult};
 
 use super::SharedLock;
-use super::files::{FileLayer, RealFiles};
+use super::files::{DirectoryLock, FileLayer, RealFiles};
 use super::gate::WriteGate;
 use super::log::{self, DiskLog, LockedDatabase, read_error};
 use super::objects::{DiskObjectStore, io_error};
@@ -74,7 +74,7 @@ pub fn open_disk_over(
     if create {
         opening.make_folder(&dir)?;
     }
-    let lock: SharedLock = opening.lock()?.into();
+    let lock = opening.lock()?;
     let (incarnation, database) = match opening.read_format()? {
         Some(incarnation) => (incarnation, opening.open_log(incarnation)?),
         None if create => opening.make(Incarnation(entropy.next_u128()))?,
@@ -147,14 +147,15 @@ impl Opening<'_> {
         Ok(())
     }
 
-    fn lock(&self) -> StoreResult<Box<dyn Send + Sync>> {
-        self.files.lock(&self.dir.join(LOCK)).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => self.error(
-                StoreErrorKind::Denied,
-                "another sluice process holds it; stop that one, or use another directory",
-            ),
-            _ => self.failed("its LOCK file cannot be made")(error),
-        })
+    fn lock(&self) -> StoreResult<SharedLock> {
+        let asked = self.files.lock(&self.dir.join(LOCK)).map_err(self.failed("its LOCK file cannot be made"))?;
+        let holder = match asked {
+            DirectoryLock::Taken(lock) => return Ok(lock.into()),
+            DirectoryLock::HeldBy(Some(pid)) => format!("another sluice process (pid {pid})"),
+            DirectoryLock::HeldBy(None) => "another sluice process".to_owned(),
+        };
+        let what = format!("{holder} holds it; stop that one, or use another directory");
+        Err(self.error(StoreErrorKind::Denied, what))
     }
 
     /// The directory's incarnation; none when it has no FORMAT file.

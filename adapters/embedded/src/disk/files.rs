@@ -16,11 +16,12 @@ use redb::backends::FileBackend;
 
 /// A file system.
 pub trait FileLayer: Send + Sync + fmt::Debug + 'static {
-    /// Takes the exclusive lock of the file at `path`, which is made if it is not there; held until dropped.
+    /// Takes the exclusive lock of the file at `path`, which is made if it is not there, and says in it who holds it.
+    /// The lock ends with its holder, however that one ends.
     ///
     /// # Errors
-    /// `WouldBlock` when another process (or another opening in this one) holds it.
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+    /// What the file system says.
+    fn lock(&self, path: &Path) -> io::Result<DirectoryLock>;
 
     /// Makes a file that is not there yet.
     ///
@@ -81,6 +82,14 @@ pub trait FileLayer: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// What the file system says.
     fn open_database(&self, path: &Path) -> io::Result<Box<dyn StorageBackend>>;
+}
+
+/// What came of asking for a lock.
+pub enum DirectoryLock {
+    /// It is ours until this is dropped.
+    Taken(Box<dyn Send + Sync>),
+    /// Another process (or another opening in this one) has it: the pid that it left in the file, where it is known.
+    HeldBy(Option<u32>),
 }
 
 /// A file that is being written.
@@ -144,11 +153,15 @@ pub struct FolderEntry {
 pub struct RealFiles;
 
 impl FileLayer for RealFiles {
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    fn lock(&self, path: &Path) -> io::Result<DirectoryLock> {
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(()) => {
+                // For people: on a full disk the lock is held all the same.
+                let _ = say_holder(&file);
+                Ok(DirectoryLock::Taken(Box::new(file)))
+            }
+            Err(TryLockError::WouldBlock) => Ok(DirectoryLock::HeldBy(read_holder(&file))),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
@@ -200,6 +213,24 @@ impl FileLayer for RealFiles {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
+}
+
+/// What stands before the pid in a lock's file.
+const HOLDER: &str = "pid ";
+/// Bytes in which the line of a lock's file lies.
+const HOLDER_BYTES_MAX: u64 = 32;
+
+/// Writes who holds the lock over what its last holder wrote. Never empty in between: another process may be reading.
+fn say_holder(mut file: &File) -> io::Result<()> {
+    let line = format!("{HOLDER}{}\n", std::process::id());
+    file.write_all(line.as_bytes())?;
+    file.set_len(line.len() as u64)
+}
+
+fn read_holder(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.lines().next()?.strip_prefix(HOLDER)?.parse().ok()
 }
 
 impl NewFile for File {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use redb::StorageBackend;
 
-use crate::disk::files::{FileInfo, FileLayer, FolderEntry, NewFile, RealFiles, StoredFile};
+use crate::disk::files::{DirectoryLock, FileInfo, FileLayer, FolderEntry, NewFile, RealFiles, StoredFile};
 
 #[derive(Debug, Default)]
 pub(super) struct Trial {
@@ -122,7 +122,7 @@ struct TrialFile {
 }
 
 impl FileLayer for TrialFiles {
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+    fn lock(&self, path: &Path) -> io::Result<DirectoryLock> {
         RealFiles.lock(path)
     }
 
