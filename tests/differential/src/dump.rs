@@ -117,9 +117,11 @@ impl Node {
         }
     }
 
-    /// Sorts the elements of each list that is called `list`, by their text.
+    /// Sorts the elements of each list that is called `list`, by their text without the ids that a broker gave out.
     pub(crate) fn sort(&mut self, list: &str) {
-        self.for_each_list(list, &mut |elements| elements.sort_by_cached_key(|node| format!("{node:?}")));
+        self.for_each_list(list, &mut |elements| {
+            elements.sort_by_cached_key(|node| without_ids(&format!("{node:?}")));
+        });
     }
 
     /// Keeps the elements of each list that is called `list` whose `field` contains `text`.
@@ -168,6 +170,20 @@ impl Node {
             }
         }
     }
+}
+
+/// The text with every id that looks like a UUID blanked.
+fn without_ids(text: &str) -> String {
+    let (mut kept, mut left) = (String::with_capacity(text.len()), text);
+    while let Some(first) = left.chars().next() {
+        let id = left.get(..36).filter(|_| first.is_ascii_hexdigit());
+        let skipped = if id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) { 36 } else { 0 };
+        if skipped == 0 {
+            kept.push(first);
+        }
+        left = &left[skipped.max(first.len_utf8() * usize::from(skipped == 0))..];
+    }
+    kept
 }
 
 /// Reads what `line` begins. The text is what `{:#?}` writes: one field, element or bracket per line.

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use sluice_protocol::KString;
-use sluice_protocol::messages::{FindCoordinatorRequest, HeartbeatRequest};
+use sluice_protocol::messages::{FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest};
 
 use brokers::Brokers;
 use judge::{Transcript, Verdict, judge};
@@ -139,6 +139,8 @@ fn await_coordinator(addr: SocketAddr) -> Result<()> {
             let beat = HeartbeatRequest { group_id: group, ..HeartbeatRequest::default() };
             ready &= i16::from(session.prepare(4, &beat)?.error_code) == 25;
         }
+        let begin = InitProducerIdRequest { transactional_id: None, ..InitProducerIdRequest::default() };
+        ready &= session.prepare(4, &begin)?.error_code.is_none();
         if ready {
             return Ok(());
         }

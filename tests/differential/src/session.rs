@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use sluice_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
+use sluice_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use sluice_protocol::messages::metadata::MetadataRequestTopic;
 use sluice_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, FetchResponse, InitProducerIdResponse, JoinGroupResponse,
-    MetadataRequest, MetadataResponse,
+    ListOffsetsRequest, MetadataRequest, MetadataResponse,
 };
 use sluice_protocol::{ErrorCode, KString, Message, Request, decode_response, encode_request, encode_response};
 use uuid::Uuid;
@@ -155,7 +156,8 @@ impl Session {
         self.receive_shaped::<R>(version, as_it_is)
     }
 
-    fn receive_shaped<R: Request>(&mut self, version: i16, shape: Shape) -> Option<R::Response>
+    /// As [`receive`](Self::receive); the answer is shaped before it is recorded.
+    pub(crate) fn receive_shaped<R: Request>(&mut self, version: i16, shape: Shape) -> Option<R::Response>
     where
         R::Response: Any,
     {
@@ -286,6 +288,14 @@ impl Session {
         R::Response: Any,
     {
         self.send(version, body)?;
+        self.take::<R>(version)
+    }
+
+    /// Reads an answer that is not recorded.
+    pub(crate) fn take<R: Request>(&mut self, version: i16) -> Result<R::Response>
+    where
+        R::Response: Any,
+    {
         match self.read_frame(DEADLINE) {
             Received::Frame(frame) => {
                 let (_, response) = decode_response::<R>(&frame, version)?;
@@ -326,7 +336,28 @@ impl Session {
             made.error_message
         );
         self.await_topic(&name)?;
+        self.await_logs(&name, partitions)?;
         Ok(name)
+    }
+
+    /// Waits until the partitions have logs: Kafka makes them a little after it names their leader.
+    fn await_logs(&mut self, name: &KString, partitions: i32) -> Result<()> {
+        let until = Instant::now() + DEADLINE;
+        let asked = (0..partitions).map(|partition_index| ListOffsetsPartition {
+            partition_index,
+            timestamp: -2,
+            ..ListOffsetsPartition::default()
+        });
+        let topic = ListOffsetsTopic { name: name.clone(), partitions: asked.collect() };
+        let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..ListOffsetsRequest::default() };
+        loop {
+            let answer = self.prepare(6, &request)?;
+            if answer.topics.iter().flat_map(|t| &t.partitions).all(|p| p.error_code.is_none()) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "topic {name} has no logs");
+            std::thread::park_timeout(POLL);
+        }
     }
 
     /// Waits until a topic has leaders: Kafka tells of a topic a little before its brokers lead it.
