@@ -253,10 +253,7 @@ impl Outcome {
                 writer.uuid(*topic_id);
                 writer.varint(u64::from(*partitions));
             }
-            Self::TopicExists { topic_id } => {
-                writer.u8(6);
-                writer.uuid(*topic_id);
-            }
+            Self::TopicExists { topic_id } => write_topic_id(writer, 6, *topic_id),
             Self::TopicRefused(refusal) => {
                 writer.u8(7);
                 writer.u8(refusal.tag());
@@ -279,10 +276,7 @@ impl Outcome {
                 writer.u8(12);
                 outcome.write(writer);
             }
-            Self::TopicDeleted { topic_id } => {
-                writer.u8(13);
-                writer.uuid(*topic_id);
-            }
+            Self::TopicDeleted { topic_id } => write_topic_id(writer, 13, *topic_id),
             Self::TopicNotFound => writer.u8(14),
             Self::ConfigsAltered => writer.u8(15),
             Self::ConfigsMoved { at } => {
@@ -315,6 +309,11 @@ impl Outcome {
 fn write_session(writer: &mut Writer, tag: u8, session: SessionId) {
     writer.u8(tag);
     writer.position(session.0);
+}
+
+fn write_topic_id(writer: &mut Writer, tag: u8, topic_id: Uuid) {
+    writer.u8(tag);
+    writer.uuid(topic_id);
 }
 
 fn write_verdicts(writer: &mut Writer, runs: &[Vec<BatchVerdict>]) {
