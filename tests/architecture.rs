@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sluice-dynamodb", &["sluice-runtime", "sluice-store"]),
     ("sluice-embedded", &["sluice-runtime", "sluice-store"]),
     ("sluice-group-model", &["sluice-protocol"]),
+    ("sluice-differential", &["sluice-protocol", "sluice-records"]),
 ];
 
 /// Crates of ours that compose, test or measure: they may use any other.
