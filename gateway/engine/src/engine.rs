@@ -232,6 +232,12 @@ impl Engine {
         &self.inner.parts.limits
     }
 
+    /// Partitions of a topic that is created without a number (`num.partitions`).
+    #[must_use]
+    pub fn default_partitions(&self) -> u32 {
+        self.inner.parts.settings.default_partitions.max(1)
+    }
+
     /// Says that it is stopping: `/readyz` answers no from now on. Requests are still served.
     pub fn set_stopping(&self) {
         self.inner.replica.set_stopping();

@@ -94,7 +94,8 @@ impl Engine {
         let own = configs::check(&topic.configs)?;
         let created = |id| CreatedTopic { id, partitions, configs: configs::effective(&own) };
         if validate_only {
-            return Ok(created(Uuid::nil()));
+            // Kafka tells the id as well that the topic would have had.
+            return Ok(created(self.inner.parts.entropy.next_uuid()));
         }
         match self.propose_topic(&topic.name, partitions, own.clone(), deadline).await? {
             Outcome::TopicCreated { topic_id, .. } => Ok(created(topic_id)),
@@ -168,7 +169,7 @@ impl Engine {
 
     fn checked_partitions(&self, asked: Option<i32>) -> EngineResult<u32> {
         let asked = match asked {
-            None => return Ok(self.inner.parts.settings.default_partitions.max(1)),
+            None => return Ok(self.default_partitions()),
             Some(asked) => asked,
         };
         let most = sluice_metadata::limits::PARTITIONS_PER_TOPIC;

@@ -3,7 +3,8 @@
 //! Behaviour: replication factors 1 to 3 are accepted and reported as 1: the store keeps the copies. A manual assignment
 //! decides the number of partitions; which brokers it names does not matter, there being one.
 //! Version notes: 4 defaults by −1 (KIP-464); 5 tells counts and configs (KIP-525); 7 tells the topic id (KIP-516).
-//! Errors, per topic: 42 named twice, or an assignment beside a count; 39 an assignment that is not 0, 1, 2 … with the same
+//! Errors, for all topics: 44 more than 10,000 partitions in one request. Per topic: 42 named twice, or an assignment beside a
+//! count, or `__cluster_metadata`; 39 an assignment that is not 0, 1, 2 … with the same
 //! number of distinct brokers each; 36, 37, 38, 40, 17, 44 from the engine; 7 what could not be decided now.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,10 @@ use crate::dispatch::{Call, run_alone};
 use crate::errors::admin_code;
 use crate::request::{Outcome, Stage};
 
+/// Most partitions that one request may create, as in Kafka.
+const REQUEST_PARTITIONS_MAX: u64 = 10_000;
+/// The controller's own topic, which nobody may create.
+const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 /// What every partition is reported to have.
 const REPLICATION_FACTOR: i16 = 1;
 /// Where a config comes from, as in DescribeConfigs.
@@ -39,13 +44,25 @@ async fn handle(call: Call, request: CreateTopicsRequest) -> Outcome {
         let times = times_asked.entry(&topic.name).or_default();
         *times = times.saturating_add(1);
     }
+    let once = request.topics.iter().filter(|topic| times_asked.get(topic.name.as_str()) == Some(&1));
+    if count_partitions(once, call.service.engine.default_partitions()) > REQUEST_PARTITIONS_MAX {
+        let refuse =
+            |topic| refused(topic, ErrorCode::POLICY_VIOLATION, "too many partitions in one request".to_owned());
+        let topics = request.topics.iter().map(refuse).collect();
+        return call.answer(&CreateTopicsResponse { topics, ..CreateTopicsResponse::default() });
+    }
     // Each name once, in the order in which they first come: a name asked for twice gets one refusal, as in Kafka.
     let mut told = BTreeSet::new();
     let mut planned = Vec::with_capacity(request.topics.len());
     let mut new_topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics.iter().filter(|topic| told.insert(&topic.name)) {
         let is_twice = times_asked.get(topic.name.as_str()).is_some_and(|times| *times > 1);
-        let refusal = match if is_twice { Err(twice()) } else { plan(topic) } {
+        let planned_topic = match topic.name.as_str() {
+            _ if is_twice => Err(twice()),
+            CLUSTER_METADATA_TOPIC => Err((ErrorCode::INVALID_REQUEST, "the topic is the controller's own".to_owned())),
+            _ => plan(topic),
+        };
+        let refusal = match planned_topic {
             Ok(new_topic) => {
                 new_topics.push(new_topic);
                 None
@@ -70,6 +87,16 @@ async fn create(call: &Call, request: &CreateTopicsRequest, topics: Vec<NewTopic
     let timeout = duration_from_ms(request.timeout_ms, call.service.limits.admin_wait_max);
     // It has a barrier of its own, for every request and not only the first (T5).
     call.service.engine.create_topics(topics, request.validate_only, timeout).await
+}
+
+/// The partitions that these topics would have in all.
+fn count_partitions<'a>(topics: impl Iterator<Item = &'a CreatableTopic>, default: u32) -> u64 {
+    let count = |topic: &CreatableTopic| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => u64::try_from(topic.assignments.len()).unwrap_or(u64::MAX),
+        -1 => u64::from(default),
+        given => u64::try_from(given).unwrap_or(0),
+    };
+    topics.map(count).fold(0, u64::saturating_add)
 }
 
 fn twice() -> Refusal {

@@ -3,15 +3,16 @@
 //! Behaviour: as Kafka's: the topic goes with its records and with what groups have committed of it; a topic of that name
 //! created later has another id and inherits nothing. Its objects stay in the store until they are swept.
 //! Version notes: 1 throttle time; 5 an error message; 6 deletes by id as well (KIP-516).
-//! Errors, per topic: 3 and 100 unknown, 42 named by both or neither of name and id, or twice, 7 what could not be done now.
+//! Errors, per topic: 3 and 100 unknown, 42 named by both or neither of name and id, or more than once (told once), 7 what
+//! could not be done now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
-use sluice_engine::{EngineError, TopicRef};
+use sluice_engine::{EngineError, TopicRef, TopicSelection};
 use sluice_protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
 use sluice_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
-use sluice_protocol::{DecodeError, KString};
+use sluice_protocol::{DecodeError, KString, Uuid};
 
 use super::duration_from_ms;
 use crate::dispatch::{Call, run_alone};
@@ -31,27 +32,65 @@ async fn handle(call: Call, request: DeleteTopicsRequest) -> Outcome {
         _ => request.topic_names.into_iter().map(by_name).collect(),
     };
     let timeout = duration_from_ms(request.timeout_ms, call.service.engine.limits().request_timeout);
-    let refs: Vec<Option<TopicRef>> = asked.iter().map(topic_of).collect();
-    let mut times: BTreeMap<&TopicRef, u32> = BTreeMap::new();
-    refs.iter().flatten().for_each(|topic| *times.entry(topic).or_default() += 1);
-    let is_sound = |topic: &Option<TopicRef>| topic.as_ref().is_some_and(|topic| times.get(topic) == Some(&1));
-    let wanted: Vec<TopicRef> = refs.iter().filter(|topic| is_sound(topic)).flatten().cloned().collect();
+    let mut planned = plan(asked);
+    refuse_same_topics(&call, &mut planned).await;
+    let wanted: Vec<TopicRef> = planned.iter().filter_map(|(_, plan)| plan.clone().ok()).collect();
     let mut deleted = call.service.engine.delete_topics(wanted, timeout).await.into_iter();
-    let mut responses = Vec::with_capacity(asked.len());
-    for (asked, topic) in asked.into_iter().zip(&refs) {
-        let outcome = match is_sound(topic) {
-            true => deleted.next(),
-            false => Some(Err(EngineError::InvalidRequest("a topic is named once, by name or by id".to_owned()))),
-        };
-        responses.push(match outcome {
-            Some(Ok((name, topic_id))) => {
+    let mut responses = Vec::with_capacity(planned.len());
+    for (asked, plan) in planned {
+        responses.push(match plan.map(|_| deleted.next()) {
+            Ok(Some(Ok((name, topic_id)))) => {
                 DeletableTopicResult { name: Some(KString::from(&*name)), topic_id, ..DeletableTopicResult::default() }
             }
-            Some(Err(error)) => refused(asked, &error),
-            None => refused(asked, &EngineError::OutcomeUnknown("the topic was not answered".to_owned())),
+            Ok(Some(Err(error))) => refused(asked, &error),
+            Ok(None) => refused(asked, &EngineError::OutcomeUnknown("the topic was not answered".to_owned())),
+            Err(reason) => refused(asked, &EngineError::InvalidRequest(reason.to_owned())),
         });
     }
     call.answer(&DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() })
+}
+
+/// A topic as it was asked for, and what to delete or why not.
+type Planned = (DeleteTopicState, Result<TopicRef, &'static str>);
+
+/// What to do about each topic. One that is asked for more than once is told once, as in Kafka.
+fn plan(asked: Vec<DeleteTopicState>) -> Vec<Planned> {
+    let mut times: BTreeMap<TopicRef, u32> = BTreeMap::new();
+    asked.iter().filter_map(topic_of).for_each(|topic| *times.entry(topic).or_default() += 1);
+    let mut told = BTreeSet::new();
+    let mut planned = Vec::with_capacity(asked.len());
+    for asked in asked {
+        let plan = match topic_of(&asked) {
+            None => Err("a topic is named by its name or by its id"),
+            Some(topic) if times.get(&topic) == Some(&1) => Ok(topic),
+            Some(topic) if told.insert(topic.clone()) => Err("the topic is in the request more than once"),
+            Some(_) => continue,
+        };
+        planned.push((asked, plan));
+    }
+    planned
+}
+
+/// As Kafka: a topic that is asked for by its name and by its id is refused under both together, and stays.
+async fn refuse_same_topics(call: &Call, planned: &mut Vec<Planned>) {
+    let ids: BTreeSet<Uuid> = planned.iter().map(|(asked, _)| asked.topic_id).filter(|id| !id.is_nil()).collect();
+    let named = planned.iter().filter_map(|(_, plan)| plan.as_ref().ok().filter(|t| matches!(t, TopicRef::Name(_))));
+    let names: Vec<TopicRef> = named.cloned().collect();
+    if ids.is_empty() || names.is_empty() {
+        return;
+    }
+    // What cannot be found out now is found out when it is to be deleted.
+    let described = call.service.engine.describe_topics(TopicSelection::Some(names), false).await.unwrap_or_default();
+    let found = described.into_iter().filter_map(|(topic, outcome)| Some((topic, outcome.ok()?.id)));
+    let both: BTreeMap<TopicRef, Uuid> = found.filter(|(_, id)| ids.contains(id)).collect();
+    let is_told_by_name = |id: &Uuid| both.values().any(|told| told == id);
+    planned.retain(|(_, plan)| !matches!(plan, Ok(TopicRef::Id(id)) if is_told_by_name(id)));
+    for (asked, plan) in planned {
+        if let Some(id) = plan.as_ref().ok().and_then(|topic| both.get(topic)) {
+            asked.topic_id = *id;
+            *plan = Err("the topic is in the request by its id as well");
+        }
+    }
 }
 
 fn by_name(name: KString) -> DeleteTopicState {

@@ -11,7 +11,7 @@ use sluice_protocol::messages::describe_groups::{DescribedGroup, DescribedGroupM
 use sluice_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 use sluice_protocol::{DecodeError, KString};
 
-use super::tell_optional;
+use super::{GROUP_OPERATIONS, tell_optional};
 use crate::dispatch::{Call, run_alone};
 use crate::errors::group_code;
 use crate::request::{Outcome, Stage};
@@ -29,7 +29,12 @@ async fn handle(call: Call, request: DescribeGroupsRequest) -> Outcome {
     let asked = request.groups.iter().map(|id| id.as_str().to_owned()).collect();
     let described = call.service.engine.describe_groups(asked).await;
     let groups = request.groups.into_iter().zip(described);
-    let groups = groups.map(|(group_id, described)| tell(call.version, group_id, described)).collect();
+    let groups = groups.map(|(group_id, described)| tell(call.version, group_id, described));
+    let tell_operations = |group: DescribedGroup| match request.include_authorized_operations {
+        true if group.error_code.is_none() => DescribedGroup { authorized_operations: GROUP_OPERATIONS, ..group },
+        _ => group,
+    };
+    let groups = groups.map(tell_operations).collect();
     call.answer(&DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() })
 }
 

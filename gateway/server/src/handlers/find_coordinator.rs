@@ -43,7 +43,7 @@ fn handle(call: &Call, request: FindCoordinatorRequest) -> Outcome {
 
 /// The coordinator of one key.
 fn find(call: &Call, key_type: i8, key: KString) -> Coordinator {
-    match verdict(key_type, call.version) {
+    match verdict(key_type, call.version, &key) {
         Ok(()) => {
             let (host, port) = call.caller.advertised.get();
             let (node_id, error_code, error_message) = (call.service.node_id, ErrorCode::NONE, Some(KString::new()));
@@ -60,11 +60,19 @@ fn find(call: &Call, key_type: i8, key: KString) -> Coordinator {
     }
 }
 
-fn verdict(key_type: i8, version: i16) -> Result<(), (ErrorCode, &'static str)> {
+fn verdict(key_type: i8, version: i16, key: &KString) -> Result<(), (ErrorCode, &'static str)> {
     match key_type {
         0 => Ok(()),
         1 => Err((ErrorCode::COORDINATOR_NOT_AVAILABLE, "transactions are not served yet")),
+        2 if version >= SHARE_SINCE && !is_share_key(key) => {
+            Err((ErrorCode::INVALID_REQUEST, "a share partition is named by group, topic id and partition"))
+        }
         2 if version >= SHARE_SINCE => Err((ErrorCode::COORDINATOR_NOT_AVAILABLE, "share groups are not served yet")),
         _ => Err((ErrorCode::INVALID_REQUEST, "there is no such key type in this version")),
     }
+}
+
+/// Whether a key has the form of a share partition's: `group:topic id:partition`.
+fn is_share_key(key: &KString) -> bool {
+    key.split(':').count() == 3
 }

@@ -2,7 +2,8 @@
 //!
 //! Behaviour: there is one broker, this gateway, at the address its listener advertises; it leads every partition, is its
 //! only replica, and is the controller. Leader epochs are 0. Topics asked for by name are created when both the gateway
-//! and the request allow it. A topic named twice is told once, as in Kafka.
+//! and the request allow it. A topic named twice is told once, and names are not looked at beside an id, as in Kafka.
+//! Operations are told as Kafka tells them where nobody is authenticated: all of them.
 //! Version notes: 0 takes an empty list for all topics, later ones null; 4 may decline auto-creation; 10 and 11 carry topic
 //! ids in requests but do not take them; 12 asks by id (KIP-516); 13 has an error of the whole answer.
 //! Errors, per topic: 3 and 100 unknown, 17 illegal name, 42 an id or a null name before version 12, 5 what could not be
@@ -18,7 +19,7 @@ use sluice_protocol::messages::metadata::{
 use sluice_protocol::messages::{MetadataRequest, MetadataResponse};
 use sluice_protocol::{DecodeError, ErrorCode, KString};
 
-use super::{LEADER_EPOCH, is_internal};
+use super::{CLUSTER_OPERATIONS, LEADER_EPOCH, TOPIC_OPERATIONS, is_internal};
 use crate::dispatch::{Call, run_alone};
 use crate::errors::metadata_code;
 use crate::refusal::Refusal;
@@ -39,17 +40,32 @@ async fn handle(call: Call, request: MetadataRequest) -> Outcome {
             Ok(topics) => topics,
             Err(refusal) => return Outcome::Hangup(refusal),
         },
-        Some(topics) if call.version < 12 && topics.iter().any(is_asked_by_id) => refuse_ids(&topics),
+        Some(topics) if call.version < 12 && topics.iter().any(is_asked_by_id) => {
+            // The error of the whole request: Kafka tells no broker beside it.
+            return call.answer(&MetadataResponse { topics: refuse_ids(&topics), ..MetadataResponse::default() });
+        }
         Some(topics) => describe_some(&call, &topics, request.allow_auto_topic_creation).await,
     };
+    // As Kafka, also for a name that no topic has; not for an id.
+    let tell_operations = |topic: MetadataResponseTopic| match request.include_topic_authorized_operations {
+        true if topic.name.is_some() => {
+            MetadataResponseTopic { topic_authorized_operations: TOPIC_OPERATIONS, ..topic }
+        }
+        _ => topic,
+    };
+    let unasked = MetadataResponse::default();
     let (host, port) = call.caller.advertised.get();
     let node_id = call.service.node_id;
     call.answer(&MetadataResponse {
         brokers: vec![MetadataResponseBroker { node_id, host, port, rack: None }],
         cluster_id: Some(KString::from(call.service.engine.cluster_id())),
         controller_id: node_id,
-        topics,
-        ..MetadataResponse::default()
+        topics: topics.into_iter().map(tell_operations).collect(),
+        cluster_authorized_operations: match request.include_cluster_authorized_operations {
+            true => CLUSTER_OPERATIONS,
+            false => unasked.cluster_authorized_operations,
+        },
+        ..unasked
     })
 }
 
@@ -67,7 +83,10 @@ async fn describe_some(
     allow_auto_create: bool,
 ) -> Vec<MetadataResponseTopic> {
     let mut seen = BTreeSet::new();
-    let topics: Vec<TopicRef> = asked.iter().map(topic_asked).filter(|topic| seen.insert(topic.clone())).collect();
+    // Where one topic is asked for by its id, Kafka looks at ids alone.
+    let by_id = asked.iter().any(|topic| !topic.topic_id.is_nil());
+    let asked = asked.iter().filter(|topic| !by_id || !topic.topic_id.is_nil());
+    let topics: Vec<TopicRef> = asked.map(topic_asked).filter(|topic| seen.insert(topic.clone())).collect();
     if topics.is_empty() {
         return Vec::new();
     }

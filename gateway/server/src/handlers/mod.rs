@@ -53,6 +53,9 @@ const TOPIC_OPERATIONS: i32 = operations(&[3, 4, 5, 6, 7, 8, 10, 11]);
 /// The same for the cluster: Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs and IdempotentWrite.
 const CLUSTER_OPERATIONS: i32 = operations(&[5, 7, 8, 9, 10, 11, 12]);
 
+/// The same for a group: Read, Delete, Describe, DescribeConfigs and AlterConfigs.
+const GROUP_OPERATIONS: i32 = operations(&[3, 6, 8, 10, 11]);
+
 const fn operations(codes: &[i32]) -> i32 {
     match codes {
         [] => 0,

@@ -91,10 +91,13 @@ fn tell(request: OffsetCommitRequest, answers: Vec<EngineResult<()>>) -> OffsetC
         // The engine answers every ask (its contract); were one missing, its effect would not be known.
         error_code: codes.next().unwrap_or(ErrorCode::REQUEST_TIMED_OUT),
     };
-    let topics = request.topics.into_iter().map(|topic| OffsetCommitResponseTopic {
-        name: topic.name,
-        topic_id: topic.topic_id,
-        partitions: topic.partitions.into_iter().map(&mut partition).collect(),
+    // A topic without partitions is left out, as in Kafka.
+    let topics = request.topics.into_iter().filter(|topic| !topic.partitions.is_empty()).map(|topic| {
+        OffsetCommitResponseTopic {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            partitions: topic.partitions.into_iter().map(&mut partition).collect(),
+        }
     });
     OffsetCommitResponse { topics: topics.collect(), ..OffsetCommitResponse::default() }
 }

@@ -35,16 +35,19 @@ async fn handle(call: Call, request: OffsetDeleteRequest) -> Outcome {
 fn tell(request: OffsetDeleteRequest, deleted: Vec<EngineResult<()>>) -> OffsetDeleteResponse {
     let code = |deleted: EngineResult<()>| deleted.map_or_else(|error| group_code(&error), |()| ErrorCode::NONE);
     let mut codes = deleted.into_iter().map(code);
-    let topics = request.topics.into_iter().map(|topic| OffsetDeleteResponseTopic {
-        name: topic.name,
-        partitions: topic
-            .partitions
-            .iter()
-            .map(|asked| OffsetDeleteResponsePartition {
-                partition_index: asked.partition_index,
-                error_code: codes.next().unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-            })
-            .collect(),
+    // A topic without partitions is left out, as in Kafka.
+    let topics = request.topics.into_iter().filter(|topic| !topic.partitions.is_empty()).map(|topic| {
+        OffsetDeleteResponseTopic {
+            name: topic.name,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|asked| OffsetDeleteResponsePartition {
+                    partition_index: asked.partition_index,
+                    error_code: codes.next().unwrap_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+                })
+                .collect(),
+        }
     });
     OffsetDeleteResponse { topics: topics.collect(), ..OffsetDeleteResponse::default() }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod admin;
+mod as_kafka;
 mod fetching;
 mod groups;
 mod groups_bad_input;
