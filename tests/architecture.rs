@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of ours that compose, test or measure: they may use any other.
-const COMPOSING: &[&str] = &["sluice", "sluice-benches", "sluice-tests", "sluice-tests-librdkafka"];
+const COMPOSING: &[&str] = &["sluice", "sluice-benches", "sluice-powercut", "sluice-tests", "sluice-tests-librdkafka"];
 
 const ADAPTERS: &[&str] = &["sluice-dynamodb", "sluice-embedded", "sluice-s3"];
 const PURE: &[&str] = &["sluice-metadata", "sluice-protocol", "sluice-records"];
