@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::configs::DescribedConfig;
 use crate::error::EngineError;
 
 /// A topic as a request names it.
@@ -62,18 +63,7 @@ pub struct CreatedTopic {
     /// Number of its partitions.
     pub partitions: u32,
     /// Its configs, the defaults included, in name order.
-    pub configs: Vec<TopicConfigValue>,
-}
-
-/// One config of a topic and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicConfigValue {
-    /// Kafka's name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-    /// True when the topic does not set it.
-    pub is_default: bool,
+    pub configs: Vec<DescribedConfig>,
 }
 
 /// What a Produce request's version allows.

@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::api::Readiness;
 use crate::cache::{BlockCache, SegmentReader};
+use crate::configs::SettingsCache;
 use crate::coordinate::{self, CommitOrder, GroupLag, ViewHandle, Watch};
 use crate::defects::Defects;
 use crate::error::EngineResult;
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) replica: Replica,
     pub(crate) buffer: Buffer,
     pub(crate) reader: SegmentReader,
+    pub(crate) topic_settings: SettingsCache,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) gaps: Arc<GapWatch>,
@@ -142,6 +144,7 @@ impl Engine {
                 background: Background(background.into()),
                 gaps,
                 watch,
+                topic_settings: SettingsCache::new(parts.limits.topic_settings_max),
                 commits: CommitOrder::new(parts.limits.commits_waiting_max),
                 view,
                 parts,

@@ -35,13 +35,13 @@ pub enum EngineError {
     #[error("invalid replication factor: {0}")]
     InvalidReplicationFactor(String),
     /// A config that is unknown, or has a value it cannot have.
-    #[error("invalid config: {0}")]
+    #[error("{0}")]
     InvalidConfig(String),
     /// A limit of the gateway (number of topics, producers, …) is reached.
     #[error("limit reached: {0}")]
     LimitReached(String),
     /// The request contradicts itself.
-    #[error("invalid request: {0}")]
+    #[error("{0}")]
     InvalidRequest(String),
     /// The offset is outside the log.
     #[error("offset out of range")]

@@ -26,10 +26,13 @@ mod topics;
 pub use api::{
     ActiveProducer, CreatedTopic, DeleteRecordsAsk, EndOfEpoch, EpochAsk, FetchAsk, FetchCall, Fetched, Isolation,
     NewPartitions, NewTopic, OffsetAsk, OffsetFound, OffsetSpec, PartitionName, PartitionSize, ProduceAsk,
-    ProduceCapabilities, Produced, ProducerIdentity, Readiness, TopicConfigValue, TopicDescription, TopicRef,
-    TopicSelection,
+    ProduceCapabilities, Produced, ProducerIdentity, Readiness, TopicDescription, TopicRef, TopicSelection,
 };
 pub use cache::{BlockCache, BlockKey, BlockLoad, LoadedBlock, LruBlockCache, MokaBlockCache};
+pub use configs::{
+    AlterConfigs, ConfigChange, ConfigOp, ConfigResourceKind, ConfigResourceRef, ConfigSource, ConfigSynonym,
+    ConfigType, DescribeConfigsAsk, DescribedConfig, kafka_configs_markdown,
+};
 pub use coordinate::{
     ClientInfo, CommitAsk, CommitOffsetAsk, FetchedOffset, GroupDescription, JoinAsk, Joined, JoinedMember, LeaveAsk,
     ListedGroup, Liveness, MemberClaim, MemberDescription, OffsetFetchAsk, OffsetFetched, Origin, SyncAsk, Synced,

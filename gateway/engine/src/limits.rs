@@ -1,5 +1,6 @@
 //! Every bound and default of the gateway (design section 14, I-14): one file, so that tests can set each of them tiny.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Bounds of queues, caches, permits, retries and times.
@@ -103,6 +104,12 @@ pub struct Limits {
     pub commit_bytes_max: usize,
     /// Payloads of one Join's answer read from objects at once.
     pub payload_reads_max: usize,
+    /// Topics whose configs are kept parsed.
+    pub topic_settings_max: usize,
+    /// Configs in one answer of DescribeConfigs: those of 9,000 topics.
+    pub described_configs_max: usize,
+    /// A change of configs that met another one is resolved anew, so many times in all.
+    pub config_attempts_max: usize,
 }
 
 impl Default for Limits {
@@ -157,6 +164,9 @@ impl Default for Limits {
             commits_waiting_max: 65_536,
             commit_bytes_max: 8 << 20,
             payload_reads_max: 16,
+            topic_settings_max: 4_096,
+            described_configs_max: 300_000,
+            config_attempts_max: 10,
         }
     }
 }
@@ -184,6 +194,12 @@ pub struct Settings {
     pub offsets_retention_check_interval_ms: u64,
     /// What this gateway calls itself in its session record: its advertised address.
     pub name: String,
+    /// `node.id`: the broker id that clients see.
+    pub node_id: i32,
+    /// What else it was started with, under Kafka's names: for DescribeConfigs.
+    pub statics: BTreeMap<&'static str, String>,
+    /// Kafka's names of what somebody gave, though it may be the default.
+    pub given: BTreeSet<&'static str>,
 }
 
 impl Default for Settings {
@@ -199,6 +215,9 @@ impl Default for Settings {
             offsets_retention_minutes: 10_080,
             offsets_retention_check_interval_ms: 600_000,
             name: String::new(),
+            node_id: 1,
+            statics: BTreeMap::new(),
+            given: BTreeSet::new(),
         }
     }
 }

@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::{CreatedTopic, NewTopic, TopicDescription, TopicRef, TopicSelection};
-use crate::configs;
+use crate::configs::{self, DescribedConfig};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult};
 use crate::produce::find_topic;
 
+/// Names and values of the configs that a topic sets.
+type OwnConfigs = Vec<(String, String)>;
 /// A topic as it was asked for, and what is known of it.
 type Described = (TopicRef, EngineResult<TopicDescription>);
 
@@ -89,15 +91,15 @@ impl Engine {
         if self.inner.replica.view().topic_by_name(&topic.name).is_some() {
             return Err(EngineError::TopicExists);
         }
+        let (own, configs) = self.checked_configs(&topic.configs)?;
         let partitions = self.checked_partitions(topic.partitions)?;
         check_replication_factor(topic.replication_factor)?;
-        let own = configs::check(&topic.configs)?;
-        let created = |id| CreatedTopic { id, partitions, configs: configs::effective(&own) };
+        let created = |id| CreatedTopic { id, partitions, configs };
         if validate_only {
             // Kafka tells the id as well that the topic would have had.
             return Ok(created(self.inner.parts.entropy.next_uuid()));
         }
-        match self.propose_topic(&topic.name, partitions, own.clone(), deadline).await? {
+        match self.propose_topic(&topic.name, partitions, own, deadline).await? {
             Outcome::TopicCreated { topic_id, .. } => Ok(created(topic_id)),
             Outcome::TopicExists { .. } => Err(EngineError::TopicExists),
             other => Err(refused(&topic.name, other)),
@@ -165,6 +167,20 @@ impl Engine {
             created_at_ms: self.inner.parts.stamp_ms(),
         };
         self.inner.replica.propose(command, deadline).await
+    }
+
+    /// The configs that a new topic sets, and all that it will have, its own as they were given.
+    fn checked_configs(&self, asked: &[(String, Option<String>)]) -> EngineResult<(OwnConfigs, Vec<DescribedConfig>)> {
+        let view = self.inner.replica.view();
+        let levels = self.inner.config_levels(&view);
+        let own = configs::for_new_topic(&levels, asked)?;
+        let mut described = configs::topic_configs(&levels, |name| own.get(name).map(String::as_str), |_| true);
+        for config in &mut described {
+            if let Some(value) = own.get(&*config.name) {
+                config.value = Some(value.clone());
+            }
+        }
+        Ok((own.into_iter().collect(), described))
     }
 
     fn checked_partitions(&self, asked: Option<i32>) -> EngineResult<u32> {

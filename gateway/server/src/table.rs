@@ -98,7 +98,7 @@ const fn row(key: ApiKey, accepted: Versions, start: Handler) -> Row {
 }
 
 /// Every API that is served; the busiest first, because the table is searched from the start.
-pub(crate) static TABLE: [Row; 29] = [
+pub(crate) static TABLE: [Row; 33] = [
     Row {
         // From 0, whatever is served: librdkafka derives message format features from it (KAFKA-18659).
         advertised: versions(0, 13),
@@ -147,6 +147,14 @@ pub(crate) static TABLE: [Row; 29] = [
     row(ApiKey::AlterPartitionReassignments, versions(0, 1), handlers::alter_partition_reassignments::start),
     row(ApiKey::ListPartitionReassignments, versions(0, 0), handlers::list_partition_reassignments::start),
     row(ApiKey::DescribeProducers, versions(0, 0), handlers::describe_producers::start),
+    Row {
+        // As Kafka 4.3; the oldest is served all the same.
+        advertised: versions(1, 4),
+        ..row(ApiKey::DescribeConfigs, versions(0, 4), handlers::describe_configs::start)
+    },
+    row(ApiKey::AlterConfigs, versions(0, 2), handlers::alter_configs::start),
+    row(ApiKey::IncrementalAlterConfigs, versions(0, 1), handlers::incremental_alter_configs::start),
+    row(ApiKey::ListConfigResources, versions(0, 1), handlers::list_config_resources::start),
 ];
 
 /// The row of a key, with its place in the table.
@@ -213,13 +221,14 @@ mod tests {
 
     use sluice_protocol::Request;
     use sluice_protocol::messages::{
-        AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-        DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
-        DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest,
-        FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-        LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
-        OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-        SyncGroupRequest,
+        AlterConfigsRequest, AlterPartitionReassignmentsRequest, ApiVersionsRequest, CreatePartitionsRequest,
+        CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+        DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+        DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+        IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+        ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
+        MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+        ProduceRequest, SyncGroupRequest,
     };
 
     use super::*;
@@ -263,7 +272,11 @@ mod tests {
         assert_codec_has_versions_of::<AlterPartitionReassignmentsRequest>();
         assert_codec_has_versions_of::<ListPartitionReassignmentsRequest>();
         assert_codec_has_versions_of::<DescribeProducersRequest>();
-        assert_eq!(TABLE.len(), 29, "a new API is to be added above");
+        assert_codec_has_versions_of::<DescribeConfigsRequest>();
+        assert_codec_has_versions_of::<AlterConfigsRequest>();
+        assert_codec_has_versions_of::<IncrementalAlterConfigsRequest>();
+        assert_codec_has_versions_of::<ListConfigResourcesRequest>();
+        assert_eq!(TABLE.len(), 33, "a new API is to be added above");
     }
 
     #[test]

@@ -81,15 +81,17 @@ pub struct Gateway {
 /// One line: what in the store this build cannot go on with, or that it did not answer in time.
 pub async fn start_gateway(stores: &Stores, config: GatewayConfig, listeners: Listeners) -> anyhow::Result<Gateway> {
     let bound = listeners.kafka.local_addr().map(HostPort::from);
-    let advertised =
-        config.advertise.or(bound).context("the listener has no address of its own: one must be advertised")?;
+    let advertised = config
+        .advertise
+        .or_else(|| bound.clone())
+        .context("the listener has no address of its own: one must be advertised")?;
     let parts = EngineParts {
         objects: stores.objects.clone(),
         log: stores.log.clone(),
         offsets_view: stores.offsets.clone(),
         cache: MokaBlockCache::new(config.limits.cache_bytes_max),
         limits: config.limits,
-        settings: Settings { name: advertised.to_string(), ..config.settings },
+        settings: broker_settings(config.settings, config.node_id, bound.as_ref(), &advertised),
         clock: stores.clock.clone(),
         entropy: stores.entropy.clone(),
         defects: Defects::default(),
@@ -109,6 +111,20 @@ pub async fn start_gateway(stores: &Stores, config: GatewayConfig, listeners: Li
     let server = server.inspect_err(|_| engine.abort())?;
     let kafka_addr = server.local_addrs().first().copied().flatten();
     Ok(Gateway { kafka_addr, http_addr: server.http_addr(), advertised, server: Some(server), engine })
+}
+
+/// The settings with what is known only here, under Kafka's names.
+fn broker_settings(settings: Settings, node_id: i32, bound: Option<&HostPort>, advertised: &HostPort) -> Settings {
+    let limits = sluice_server::Limits::default();
+    let on_port = |addr: &HostPort| format!("PLAINTEXT://{addr}");
+    let mut statics = settings.statics;
+    statics.insert("advertised.listeners", on_port(advertised));
+    statics.insert("listeners", on_port(bound.unwrap_or(advertised)));
+    statics.insert("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT".to_owned());
+    statics.insert("connections.max.idle.ms", limits.idle_timeout.as_millis().to_string());
+    statics.insert("socket.request.max.bytes", limits.frame_bytes_max.to_string());
+    statics.insert("fetch.max.bytes", limits.fetch_bytes_max.to_string());
+    Settings { name: advertised.to_string(), node_id, statics, ..settings }
 }
 
 impl Gateway {

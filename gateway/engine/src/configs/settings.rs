@@ -4,9 +4,15 @@
 //! gateway's own settings, that before Kafka's default. A stored value that this build cannot read counts as not set: it
 //! was written by a build that could, and records must not be refused for it. Called by `produce/admit`.
 
-use sluice_metadata::{State, Topic};
-use sluice_records::{Compression, TimestampType};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
+use sluice_metadata::{ConfigResource, Position, State, Topic};
+use sluice_records::{Compression, TimestampType};
+use uuid::Uuid;
+
+use super::levels::Levels;
+use super::topic_table::topic_config;
 use crate::engine::Inner;
 
 /// How batches of a topic are compressed (`compression.type`).
@@ -41,49 +47,92 @@ pub(crate) struct TopicSettings {
     pub(crate) compacted: bool,
 }
 
-/// Parses the settings from the values in force, by the names of topic configs; `None` is Kafka's default.
-fn settings_from<'a>(value_of: impl Fn(&str) -> Option<&'a str>, max_message_bytes: usize) -> TopicSettings {
-    let number = |name: &str| value_of(name)?.trim().parse::<i64>().ok();
-    let level = |name: &str, default: i32| number(name).and_then(|level| level.try_into().ok()).unwrap_or(default);
-    let codec = |codec, level| TopicCompression::Codec { codec, level };
-    TopicSettings {
-        max_message_bytes: number("max.message.bytes")
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .unwrap_or(max_message_bytes),
-        timestamp_type: match value_of("message.timestamp.type").map(str::trim) {
-            Some("LogAppendTime") => TimestampType::LogAppendTime,
-            _ => TimestampType::CreateTime,
-        },
-        timestamp_before_max_ms: number("message.timestamp.before.max.ms").unwrap_or(i64::MAX),
-        timestamp_after_max_ms: number("message.timestamp.after.max.ms").unwrap_or(3_600_000),
-        compression: match value_of("compression.type").map(str::trim) {
-            Some("uncompressed") => codec(Compression::None, 0),
-            Some("gzip") => codec(Compression::Gzip, level("compression.gzip.level", -1)),
-            Some("snappy") => codec(Compression::Snappy, 0),
-            Some("lz4") => codec(Compression::Lz4, level("compression.lz4.level", 9)),
-            Some("zstd") => codec(Compression::Zstd, level("compression.zstd.level", 3)),
-            _ => TopicCompression::Producer,
-        },
-        compacted: value_of("cleanup.policy")
-            .is_some_and(|policies| policies.split(',').any(|policy| policy.trim() == "compact")),
+/// When the sets were changed last that the settings of a topic come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamps {
+    topic: Position,
+    broker: Option<Position>,
+    cluster: Position,
+}
+
+/// The settings of topics as they were parsed last, so that no batch waits for parsing. Bounded (I-14): full, it is emptied.
+#[derive(Debug)]
+pub(crate) struct SettingsCache {
+    by_topic: Mutex<BTreeMap<Uuid, (Stamps, TopicSettings)>>,
+    topics_max: usize,
+}
+
+impl SettingsCache {
+    pub(crate) fn new(topics_max: usize) -> Self {
+        Self { by_topic: Mutex::default(), topics_max }
+    }
+
+    fn get_or(&self, topic: Uuid, stamps: Stamps, parse: impl FnOnce() -> TopicSettings) -> TopicSettings {
+        let mut by_topic = self.by_topic.lock().unwrap_or_else(PoisonError::into_inner);
+        match by_topic.get(&topic) {
+            Some((of, settings)) if *of == stamps => return *settings,
+            None if by_topic.len() >= self.topics_max => by_topic.clear(),
+            _ => {}
+        }
+        let settings = parse();
+        by_topic.insert(topic, (stamps, settings));
+        settings
     }
 }
 
 impl Inner {
     /// What the configs of `topic` mean in `view`.
     pub(crate) fn topic_settings(&self, view: &State, topic: &Topic) -> TopicSettings {
-        // What is set on brokers is not in State yet.
-        let _ = view;
-        settings_from(|name| topic.configs.get(name).map(String::as_str), self.parts.limits.message_bytes_max)
+        let stamps = Stamps {
+            topic: topic.configs_changed_at,
+            broker: view.configs_changed_at(ConfigResource::Broker(self.parts.settings.node_id)),
+            cluster: view.cluster_configs().changed_at,
+        };
+        let own = |name: &str| topic.configs.get(name).map(String::as_str);
+        self.topic_settings.get_or(topic.id, stamps, || parse(&self.config_levels(view), own))
+    }
+}
+
+/// The settings of a topic that sets `own`.
+fn parse<'a>(levels: &Levels<'_>, own: impl Fn(&str) -> Option<&'a str>) -> TopicSettings {
+    let value_of = |name: &str| topic_config(name).and_then(|config| levels.topic_value(config, own(name)));
+    // Every value that is left is one that the table accepts; the zeros stand for what cannot be.
+    let number = |name: &str| value_of(name).and_then(|value| value.parse::<i64>().ok()).unwrap_or_default();
+    let level = |name: &str| i32::try_from(number(name)).unwrap_or_default();
+    let codec = |codec, level| TopicCompression::Codec { codec, level };
+    TopicSettings {
+        max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or_default(),
+        timestamp_type: match value_of("message.timestamp.type").as_deref() {
+            Some("LogAppendTime") => TimestampType::LogAppendTime,
+            _ => TimestampType::CreateTime,
+        },
+        timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+        timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+        compression: match value_of("compression.type").as_deref() {
+            Some("uncompressed") => codec(Compression::None, 0),
+            Some("gzip") => codec(Compression::Gzip, level("compression.gzip.level")),
+            Some("snappy") => codec(Compression::Snappy, 0),
+            Some("lz4") => codec(Compression::Lz4, level("compression.lz4.level")),
+            Some("zstd") => codec(Compression::Zstd, level("compression.zstd.level")),
+            _ => TopicCompression::Producer,
+        },
+        compacted: value_of("cleanup.policy")
+            .is_some_and(|policies| policies.split(',').any(|policy| policy == "compact")),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sluice_metadata::ConfigSet;
+
     use super::*;
+    use crate::limits::{Limits, Settings};
 
     fn settings(configs: &[(&str, &'static str)]) -> TopicSettings {
-        settings_from(|name| configs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value), 1_000)
+        let cluster = ConfigSet::default();
+        let limits = Limits { message_bytes_max: 1_000, ..Limits::default() };
+        let levels = Levels { broker: None, cluster: &cluster, settings: &Settings::default(), limits: &limits };
+        parse(&levels, |name| configs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
     }
 
     #[test]

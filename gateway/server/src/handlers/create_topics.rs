@@ -10,14 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
-use sluice_engine::{CreatedTopic, EngineResult, NewTopic};
+use sluice_engine::{CreatedTopic, DescribedConfig, EngineResult, NewTopic};
 use sluice_protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfigs, CreatableTopicResult,
 };
 use sluice_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use sluice_protocol::{DecodeError, ErrorCode, KString};
 
-use super::duration_from_ms;
+use super::{duration_from_ms, tell_name, tell_source};
 use crate::dispatch::{Call, run_alone};
 use crate::errors::admin_code;
 use crate::request::{Outcome, Stage};
@@ -28,9 +28,6 @@ const REQUEST_PARTITIONS_MAX: u64 = 10_000;
 const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 /// What every partition is reported to have.
 const REPLICATION_FACTOR: i16 = 1;
-/// Where a config comes from, as in DescribeConfigs.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_DEFAULT: i8 = 5;
 
 pub(crate) fn start(call: Call) -> Result<BoxFuture<'static, Stage>, DecodeError> {
     run_alone(call, handle)
@@ -175,13 +172,13 @@ fn tell_topic(topic: &CreatableTopic, created: Option<EngineResult<CreatedTopic>
     }
 }
 
-fn tell_config(config: sluice_engine::TopicConfigValue) -> CreatableTopicConfigs {
+fn tell_config(config: DescribedConfig) -> CreatableTopicConfigs {
     CreatableTopicConfigs {
-        name: KString::from(config.name),
-        value: Some(KString::from(config.value)),
-        read_only: false,
-        config_source: if config.is_default { SOURCE_DEFAULT } else { SOURCE_TOPIC },
-        is_sensitive: false,
+        name: tell_name(config.name),
+        value: config.value.map(KString::from),
+        read_only: config.is_read_only,
+        config_source: tell_source(config.source),
+        is_sensitive: config.is_sensitive,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Handlers translate between Kafka's requests and the engine's, and hold no state. Each begins with what it does
 //! differently from Apache Kafka, its versions and its errors; codes come from `errors` (I-15).
 
+pub(crate) mod alter_configs;
 pub(crate) mod alter_partition_reassignments;
 pub(crate) mod api_versions;
 pub(crate) mod create_partitions;
@@ -11,6 +12,7 @@ pub(crate) mod delete_groups;
 pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
 pub(crate) mod describe_cluster;
+pub(crate) mod describe_configs;
 pub(crate) mod describe_groups;
 pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
@@ -19,9 +21,11 @@ pub(crate) mod elect_leaders;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 pub(crate) mod heartbeat;
+pub(crate) mod incremental_alter_configs;
 pub(crate) mod init_producer_id;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;
+pub(crate) mod list_config_resources;
 pub(crate) mod list_groups;
 pub(crate) mod list_offsets;
 pub(crate) mod list_partition_reassignments;
@@ -33,10 +37,13 @@ pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod sync_group;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sluice_engine::{Isolation, TopicDescription, TopicRef};
+use sluice_engine::{
+    ConfigResourceKind, ConfigResourceRef, ConfigSource, EngineError, Isolation, TopicDescription, TopicRef,
+};
 use sluice_protocol::{KString, Uuid};
 
 /// Leader epoch of every partition: there is no leader that could change.
@@ -116,4 +123,58 @@ fn optional_string(text: Option<KString>) -> Option<String> {
 /// A nullable string as the wire takes it.
 fn tell_optional(text: Option<&str>) -> Option<KString> {
     text.map(KString::from)
+}
+
+/// A name that is most often a constant.
+fn tell_name(name: Cow<'static, str>) -> KString {
+    match name {
+        Cow::Borrowed(name) => KString::from_static(name),
+        Cow::Owned(name) => KString::from(name),
+    }
+}
+
+/// Where a config's value comes from, in Kafka's numbers (`DescribeConfigsResponse.ConfigSource`).
+fn tell_source(source: ConfigSource) -> i8 {
+    match source {
+        ConfigSource::Topic => 1,
+        ConfigSource::Broker => 2,
+        ConfigSource::Cluster => 3,
+        ConfigSource::Static => 4,
+        ConfigSource::Default => 5,
+    }
+}
+
+/// What configs are set on, by Kafka's number of its kind (`ConfigResource.Type`).
+fn config_resource(kind: i8, name: &KString) -> ConfigResourceRef {
+    ConfigResourceRef { kind: config_kind(kind), name: name.as_str().to_owned() }
+}
+
+fn config_kind(kind: i8) -> ConfigResourceKind {
+    match kind {
+        2 => ConfigResourceKind::Topic,
+        4 => ConfigResourceKind::Broker,
+        8 => ConfigResourceKind::BrokerLogger,
+        16 => ConfigResourceKind::ClientMetrics,
+        32 => ConfigResourceKind::Group,
+        other => ConfigResourceKind::Other(other),
+    }
+}
+
+fn tell_config_kind(kind: ConfigResourceKind) -> i8 {
+    match kind {
+        ConfigResourceKind::Topic => 2,
+        ConfigResourceKind::Broker => 4,
+        ConfigResourceKind::BrokerLogger => 8,
+        ConfigResourceKind::ClientMetrics => 16,
+        ConfigResourceKind::Group => 32,
+        ConfigResourceKind::Other(other) => other,
+    }
+}
+
+/// Why the configs of a resource were not changed, in Kafka's words where there are some.
+fn tell_config_error(error: &EngineError, name: &KString) -> KString {
+    match error {
+        EngineError::UnknownTopic => KString::from(format!("The topic '{name}' does not exist.")),
+        other => KString::from(other.to_string()),
+    }
 }

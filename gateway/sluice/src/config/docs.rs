@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, written from the table of settings.
+//! `docs/configuration.md`, written from the table of settings and the engine's tables of Kafka's configs.
 
 use std::fmt::Write as _;
 
@@ -105,6 +105,7 @@ pub fn configuration_markdown() -> String {
             let _ = writeln!(text, "| `--{key}` | `{env}` | {default} | {about} |");
         }
     }
+    text.push_str(&sluice_engine::kafka_configs_markdown());
     text.push_str(EXIT_CODES);
     text
 }

@@ -9,6 +9,7 @@ pub mod docs;
 mod settings;
 mod values;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,20 @@ const LINGER_MS_MAX: u64 = 10_000;
 const DRAIN_DELAY_MS_MAX: u64 = 10_000;
 /// Most worker threads.
 const WORKER_THREADS_MAX: usize = 1_024;
+/// Settings that are Kafka's, and their names there: DescribeConfigs tells which of them somebody gave.
+const KAFKA_NAMES: &[(&str, &[&str])] = &[
+    ("node-id", &["node.id", "broker.id"]),
+    ("auto-create-topics", &["auto.create.topics.enable"]),
+    ("num-partitions", &["num.partitions"]),
+    ("message-max-bytes", &["message.max.bytes"]),
+    ("group-min-session-timeout-ms", &["group.min.session.timeout.ms"]),
+    ("group-max-session-timeout-ms", &["group.max.session.timeout.ms"]),
+    ("group-initial-rebalance-delay-ms", &["group.initial.rebalance.delay.ms"]),
+    ("group-max-size", &["group.max.size"]),
+    ("offset-metadata-max-bytes", &["offset.metadata.max.bytes"]),
+    ("offsets-retention-minutes", &["offsets.retention.minutes"]),
+    ("offsets-retention-check-interval-ms", &["offsets.retention.check.interval.ms"]),
+];
 /// A configuration file over this is not one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -126,8 +141,9 @@ impl Resolved {
         if aws.names_region {
             file.aws_region = None;
         }
-        let layer = told.over(file).over(Layer::defaults()?);
-        let mut config = Config::from_layer(layer.clone())?;
+        let told = told.over(file);
+        let mut config = Config::from_layer(told.clone())?;
+        let layer = told.over(Layer::defaults()?);
         let mut notes = Vec::new();
         if let StoreConfig::Aws(store) = &mut config.store {
             let services = [
@@ -173,6 +189,7 @@ impl Config {
     /// # Errors
     /// One line that names the setting and says what it may be.
     pub fn from_layer(layer: Layer) -> anyhow::Result<Self> {
+        let given = given_to_kafka(&layer);
         let layer = layer.over(Layer::defaults()?);
         let log_level = required("log-level", layer.log_level.clone())?;
         let worker_threads = required("worker-threads", layer.worker_threads)?;
@@ -189,7 +206,7 @@ impl Config {
             listen: required("listen", layer.listen.clone())?,
             insecure: required("insecure", layer.insecure)?,
             http,
-            gateway: gateway_config(&layer)?,
+            gateway: gateway_config(&layer, given)?,
             worker_threads,
             log_format: required("log-format", layer.log_format)?,
             log_level,
@@ -202,7 +219,13 @@ fn required<T>(key: &str, value: Option<T>) -> anyhow::Result<T> {
     value.with_context(|| format!("{key} is not set: give --{key}"))
 }
 
-fn gateway_config(layer: &Layer) -> anyhow::Result<GatewayConfig> {
+/// Kafka's names of the settings that a layer speaks of.
+fn given_to_kafka(layer: &Layer) -> BTreeSet<&'static str> {
+    let keys = layer.keys();
+    KAFKA_NAMES.iter().filter(|(key, _)| keys.contains(key)).flat_map(|(_, names)| *names).copied().collect()
+}
+
+fn gateway_config(layer: &Layer, given: BTreeSet<&'static str>) -> anyhow::Result<GatewayConfig> {
     let node_id = required("node-id", layer.node_id)?;
     ensure!(node_id >= 1, "node-id is {node_id}: at least 1, because some clients take 0 for \"no broker\"");
     if let Some(advertise) = &layer.advertise {
@@ -230,6 +253,7 @@ fn gateway_config(layer: &Layer) -> anyhow::Result<GatewayConfig> {
         settings: Settings {
             auto_create_topics: required("auto-create-topics", layer.auto_create_topics)?,
             default_partitions,
+            given,
             ..group_settings(layer)?
         },
     })
@@ -461,6 +485,16 @@ mod tests {
         for (flags, named) in cases {
             let error = format!("{:#}", resolve(flags, &[], "").unwrap_err());
             assert!(error.contains(named) && !error.contains('\n') && !error.contains("secret"), "{flags}: {error}");
+        }
+    }
+
+    #[test]
+    fn kafka_s_names_of_what_was_given_are_known() {
+        let given = resolve("num-partitions = 1", &[("SLUICE_GROUP_MAX_SIZE", "5")], "node-id = 2").unwrap();
+        let given: Vec<_> = given.config.gateway.settings.given.into_iter().collect();
+        assert_eq!(given, ["broker.id", "group.max.size", "node.id", "num.partitions"]);
+        for (key, _) in KAFKA_NAMES {
+            assert!(SETTINGS.iter().any(|setting| setting.key == *key), "{key}");
         }
     }
 

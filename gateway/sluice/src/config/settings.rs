@@ -102,6 +102,12 @@ macro_rules! settings {
                 })
             }
 
+            /// The keys of which it speaks.
+            pub(crate) fn keys(&self) -> Vec<&'static str> {
+                let keys = [$(self.$field.as_ref().map(|_| $key),)*];
+                keys.into_iter().flatten().collect()
+            }
+
             /// This layer where it speaks, `below` where it is silent.
             #[must_use]
             pub fn over(self, below: Self) -> Self {
