@@ -4,7 +4,7 @@
 //! A value is told as what the rest of the engine acts on. Never: more than `Limits::described_configs_max` entries in one
 //! answer (I-09). Called by the handlers of DescribeConfigs and ListConfigResources.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use sluice_metadata::{ConfigSet, State, is_legal_topic_name};
 
@@ -43,13 +43,13 @@ pub struct ConfigResourceRef {
     pub name: String,
 }
 
-/// Which configs of a resource are asked for.
+/// Which configs of a resource are asked for, their names in whatever form the caller has them: there may be millions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DescribeConfigsAsk {
+pub struct DescribeConfigsAsk<N> {
     /// The resource.
     pub resource: ConfigResourceRef,
     /// Names; none for all.
-    pub names: Vec<String>,
+    pub names: Vec<N>,
 }
 
 /// One config.
@@ -79,7 +79,10 @@ impl Engine {
     /// Errors, per resource: `UnknownTopic`, `InvalidTopicName`; `InvalidRequest` for a broker that is not this one, a kind
     /// that Kafka does not have, a name that is missing; `LimitReached` for those beyond what one answer may hold;
     /// `NotFresh` when State could not be refreshed.
-    pub async fn describe_configs(&self, asks: Vec<DescribeConfigsAsk>) -> Vec<EngineResult<Vec<DescribedConfig>>> {
+    pub async fn describe_configs<N: Borrow<str>>(
+        &self,
+        asks: Vec<DescribeConfigsAsk<N>>,
+    ) -> Vec<EngineResult<Vec<DescribedConfig>>> {
         if let Err(error) = self.barrier().await {
             return asks.iter().map(|_| Err(error.clone())).collect();
         }
@@ -127,8 +130,12 @@ fn invalid<T>(why: impl Into<String>) -> EngineResult<T> {
     Err(EngineError::InvalidRequest(why.into()))
 }
 
-fn describe(view: &State, levels: &Levels<'_>, ask: &DescribeConfigsAsk) -> EngineResult<Vec<DescribedConfig>> {
-    let is_asked = |name: &str| ask.names.is_empty() || ask.names.iter().any(|asked| asked == name);
+fn describe<N: Borrow<str>>(
+    view: &State,
+    levels: &Levels<'_>,
+    ask: &DescribeConfigsAsk<N>,
+) -> EngineResult<Vec<DescribedConfig>> {
+    let is_asked = |name: &str| ask.names.is_empty() || ask.names.iter().any(|asked| asked.borrow() == name);
     let node_id = levels.settings.node_id;
     match (ask.resource.kind, ask.resource.name.as_str()) {
         (ConfigResourceKind::Topic, name) => describe_topic(view, levels, name, is_asked),

@@ -37,7 +37,7 @@ pub(crate) fn start(call: Call) -> Result<BoxFuture<'static, Stage>, DecodeError
 }
 
 async fn handle(call: Call, request: DescribeConfigsRequest) -> Outcome {
-    let DescribeConfigsRequest { resources, include_synonyms, include_documentation, .. } = request;
+    let DescribeConfigsRequest { mut resources, include_synonyms, include_documentation, .. } = request;
     let wanted =
         Wanted { synonyms: include_synonyms, documentation: include_documentation, is_default: call.version == 0 };
     let is_foreign =
@@ -46,16 +46,16 @@ async fn handle(call: Call, request: DescribeConfigsRequest) -> Outcome {
         let refusal = EngineError::InvalidRequest("a resource has a type that is not known".to_owned());
         resources.iter().map(|_| Err(refusal.clone())).collect()
     } else {
-        call.service.engine.describe_configs(resources.iter().map(ask).collect()).await
+        call.service.engine.describe_configs(resources.iter_mut().map(ask).collect()).await
     };
     let results = resources.into_iter().zip(described);
     let results = results.map(|(asked, described)| tell(asked, described, wanted)).collect();
     call.answer(&DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() })
 }
 
-fn ask(asked: &DescribeConfigsResource) -> DescribeConfigsAsk {
-    let names = asked.configuration_keys.iter().flatten().map(|name| name.as_str().to_owned());
-    DescribeConfigsAsk { resource: config_resource(asked.resource_type, &asked.resource_name), names: names.collect() }
+fn ask(asked: &mut DescribeConfigsResource) -> DescribeConfigsAsk<KString> {
+    let names = asked.configuration_keys.take().unwrap_or_default();
+    DescribeConfigsAsk { resource: config_resource(asked.resource_type, &asked.resource_name), names }
 }
 
 fn tell(

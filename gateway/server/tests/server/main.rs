@@ -3,6 +3,7 @@
 
 mod admin;
 mod as_kafka;
+mod configs;
 mod fetching;
 mod groups;
 mod groups_bad_input;
