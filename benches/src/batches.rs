@@ -135,7 +135,7 @@ mod tests {
         let rules = ProduceRules { max_batch_bytes: KIB_128, allow_zstd: false, exactly_one: true };
         for partition in 0..3 {
             let batch = validate_produce(batches.of(partition).unwrap(), &rules).unwrap();
-            assert!(batch.bytes.len() + 1100 > KIB_128 && batches.records() == 126);
+            assert!(batch.byte_len() + 1100 > KIB_128 && batches.records() == 126);
         }
         assert_eq!(batches.value_bytes(), 126 * 1024);
         assert_eq!(batches.count_for(126 * 1024 + 1), 2);

@@ -56,7 +56,7 @@ pub struct Limits {
     pub producer_id_block: u32,
     /// Longest a Fetch waits, whatever it asks for.
     pub fetch_wait_max: Duration,
-    /// Most decompressed bytes looked at to find one timestamp.
+    /// Most bytes that a batch may decompress to where its records are looked at.
     pub decompressed_bytes_max: usize,
     /// A session that hosts group members and was not heard of for so long is closed by others (T1).
     pub session_lease: Duration,
@@ -140,7 +140,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             producer_id_block: 100,
             fetch_wait_max: Duration::from_secs(60),
-            decompressed_bytes_max: 64 << 20,
+            decompressed_bytes_max: sluice_records::limits::DECOMPRESSED_BYTES_MAX,
             session_lease: Duration::from_secs(15),
             session_keepalive: Duration::from_secs(5),
             session_idle: Duration::from_secs(3_600),

@@ -6,9 +6,9 @@
 
 use bytes::{BufMut, Bytes};
 
-use crate::header::{CONTROL_BIT, CRC_START, LENGTH_END, LOG_APPEND_TIME_BIT, TRANSACTIONAL_BIT};
+use crate::header::{CONTROL_BIT, CRC_START, LENGTH_END, LOG_APPEND_TIME_BIT, NO_PRODUCER, TRANSACTIONAL_BIT};
 use crate::varint::write_varlong;
-use crate::{BATCH_OVERHEAD, BatchError, BatchHeader, Compression, MAGIC_V2, TimestampType};
+use crate::{BATCH_OVERHEAD, BatchError, BatchHeader, Compression, TimestampType};
 
 /// Builds one record batch of magic 2. Settings first (each returns the builder), then [`BatchBuilder::push`] per
 /// record, then [`BatchBuilder::build`].
@@ -30,22 +30,7 @@ impl BatchBuilder {
     /// An empty batch: no compression, no producer, base offset 0, leader epoch −1, as producers send it.
     #[must_use]
     pub fn new() -> Self {
-        let header = BatchHeader {
-            base_offset: 0,
-            batch_length: 0,
-            partition_leader_epoch: -1,
-            magic: MAGIC_V2,
-            crc: 0,
-            attributes: 0,
-            last_offset_delta: -1,
-            base_timestamp: -1,
-            max_timestamp: -1,
-            producer_id: -1,
-            producer_epoch: -1,
-            base_sequence: -1,
-            record_count: 0,
-        };
-        Self { compression: Compression::None, header, records: Vec::new(), first_timestamp: None }
+        Self { compression: Compression::None, header: NO_PRODUCER, records: Vec::new(), first_timestamp: None }
     }
 
     /// Compresses the records.
@@ -111,18 +96,10 @@ impl BatchBuilder {
         headers: &[(&[u8], Option<&[u8]>)],
     ) {
         let base = *self.first_timestamp.get_or_insert(timestamp);
-        let mut body = vec![0];
-        write_varlong(&mut body, timestamp.wrapping_sub(base));
-        write_varlong(&mut body, i64::from(self.header.record_count));
-        write_nullable(&mut body, key);
-        write_nullable(&mut body, value);
-        write_len(&mut body, headers.len());
-        for (key, value) in headers {
-            write_nullable(&mut body, Some(key));
-            write_nullable(&mut body, *value);
-        }
-        write_len(&mut self.records, body.len());
-        self.records.extend_from_slice(&body);
+        let mut body = Vec::new();
+        let delta = timestamp.wrapping_sub(base);
+        write_record_body(&mut body, delta, self.header.record_count, key, value, headers);
+        write_framed(&mut self.records, &body);
         self.header.last_offset_delta = self.header.record_count;
         self.header.record_count = self.header.record_count.saturating_add(1);
         self.header.base_timestamp = base;
@@ -158,6 +135,33 @@ impl BatchBuilder {
         batch.put_slice(payload);
         Ok(Bytes::from(batch))
     }
+}
+
+/// Appends a record but for its length. Attributes are 0: Kafka defines none.
+pub(crate) fn write_record_body(
+    out: &mut Vec<u8>,
+    timestamp_delta: i64,
+    offset_delta: i32,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[(&[u8], Option<&[u8]>)],
+) {
+    out.push(0);
+    write_varlong(out, timestamp_delta);
+    write_varlong(out, i64::from(offset_delta));
+    write_nullable(out, key);
+    write_nullable(out, value);
+    write_len(out, headers.len());
+    for (key, value) in headers {
+        write_nullable(out, Some(key));
+        write_nullable(out, *value);
+    }
+}
+
+/// Appends a record's body behind its length.
+pub(crate) fn write_framed(out: &mut Vec<u8>, body: &[u8]) {
+    write_len(out, body.len());
+    out.extend_from_slice(body);
 }
 
 fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {

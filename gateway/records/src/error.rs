@@ -4,9 +4,35 @@
 //! never quotes record contents. Never maps to a wire code: `server/errors` does (I-15).
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// A sentence for people; borrowed where nothing in it varies.
 pub(crate) type Reason = Cow<'static, str>;
+
+/// One record that is refused, and why (KIP-467).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// Its index in the batch, from 0.
+    pub batch_index: i32,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// The records of a batch that are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordErrors {
+    /// In order; the first [`crate::limits::RECORD_ERRORS_MAX`] of them.
+    pub errors: Vec<RecordError>,
+    /// How many there are.
+    pub refused: usize,
+}
+
+impl fmt::Display for RecordErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} records of the batch are refused", self.refused)?;
+        self.errors.iter().take(3).try_for_each(|e| write!(f, "; record {}: {}", e.batch_index, e.message))
+    }
+}
 
 /// Why a record batch is refused. Each variant stands for exactly one Kafka error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +46,12 @@ pub enum BatchError {
     /// INVALID_RECORD (87): intact as bytes, against the rules as a batch.
     #[error("{0}")]
     InvalidRecord(Reason),
+    /// INVALID_RECORD (87), because of these records.
+    #[error("{0}")]
+    InvalidRecords(RecordErrors),
+    /// INVALID_TIMESTAMP (32), because of these records (and others, with other faults).
+    #[error("{0}")]
+    InvalidTimestamps(RecordErrors),
     /// UNSUPPORTED_FOR_MESSAGE_FORMAT (43): magic 0 or 1 where only record batches of magic 2 are taken.
     #[error("{0}")]
     UnsupportedMagic(Reason),
@@ -32,6 +64,15 @@ pub enum BatchError {
 }
 
 impl BatchError {
+    /// The records at fault, where they are known one by one.
+    #[must_use]
+    pub fn record_errors(&self) -> &[RecordError] {
+        match self {
+            Self::InvalidRecords(records) | Self::InvalidTimestamps(records) => &records.errors,
+            _ => &[],
+        }
+    }
+
     pub(crate) fn too_large(reason: impl Into<Reason>) -> Self {
         Self::TooLarge(reason.into())
     }

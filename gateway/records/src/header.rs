@@ -27,7 +27,7 @@ use crate::{BatchError, Compression};
 /// Bytes of a batch's header; an empty batch of magic 2 has this size.
 pub const BATCH_OVERHEAD: usize = 61;
 
-/// The only magic this crate reads today.
+/// The magic of record batches, the only format that is stored.
 pub const MAGIC_V2: i8 = 2;
 
 /// Bytes in front of what `batch_length` counts: base offset and the length itself.
@@ -86,6 +86,23 @@ pub struct BatchHeader {
     /// Records in the batch.
     pub record_count: i32,
 }
+
+/// The header of a batch that has no producer and no records yet: what a producer without idempotence begins with.
+pub(crate) const NO_PRODUCER: BatchHeader = BatchHeader {
+    base_offset: 0,
+    batch_length: 0,
+    partition_leader_epoch: -1,
+    magic: MAGIC_V2,
+    crc: 0,
+    attributes: 0,
+    last_offset_delta: -1,
+    base_timestamp: -1,
+    max_timestamp: -1,
+    producer_id: -1,
+    producer_epoch: -1,
+    base_sequence: -1,
+    record_count: 0,
+};
 
 impl BatchHeader {
     /// Reads the header at the start of `bytes`, which may go on past the batch or end before it does.

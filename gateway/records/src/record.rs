@@ -65,9 +65,24 @@ fn records_of(batch: &Bytes, header: &BatchHeader, max_decompressed: usize) -> R
         )));
     }
     // total_len is at least the overhead, so the slice is in bounds.
-    let payload = batch.slice(BATCH_OVERHEAD..);
-    let data = header.compression()?.decompress(&payload, max_decompressed)?;
-    Ok(RecordIter { data: Fields(data), left: header.record_count })
+    RecordIter::of_payload(&batch.slice(BATCH_OVERHEAD..), header, max_decompressed)
+}
+
+impl RecordIter {
+    /// Records that are decompressed already.
+    pub(crate) fn new(data: Bytes, count: i32) -> Self {
+        Self { data: Fields(data), left: count }
+    }
+
+    /// The records of a batch with this header and, behind it, this payload.
+    pub(crate) fn of_payload(
+        payload: &Bytes,
+        header: &BatchHeader,
+        max_decompressed: usize,
+    ) -> Result<Self, BatchError> {
+        let data = header.compression()?.decompress(payload, max_decompressed)?;
+        Ok(Self::new(data, header.record_count))
+    }
 }
 
 /// The first record of `batch` whose timestamp is at or after `target` (ms): its offset delta and its timestamp.

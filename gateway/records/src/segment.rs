@@ -50,7 +50,7 @@ impl RunBatch {
         Self {
             // Validation made both positive and small: the length of a batch has 31 bits.
             records: header.dense_record_count().unwrap_or_default(),
-            bytes: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
+            bytes: u32::try_from(batch.byte_len()).unwrap_or(u32::MAX),
             producer_id,
             producer_epoch,
             base_sequence,
@@ -104,7 +104,7 @@ impl SegmentBuilder {
 
     /// Appends a batch to the run of its partition.
     pub fn push(&mut self, topic_id: Uuid, partition: i32, batch: ValidBatch) {
-        self.data_len = self.data_len.saturating_add(len_u64(&batch.bytes));
+        self.data_len = self.data_len.saturating_add(len_u64(batch.byte_len()));
         self.runs.entry((topic_id, partition)).or_default().push(batch);
     }
 
@@ -132,9 +132,10 @@ impl SegmentBuilder {
             let start = position;
             let described = batches.iter().map(RunBatch::of).collect();
             for batch in batches {
-                position = position.saturating_add(len_u64(&batch.bytes));
-                parts.push((batch.crc_of_all, len_u64(&batch.bytes)));
-                chunks.push(batch.bytes);
+                let len = len_u64(batch.byte_len());
+                position = position.saturating_add(len);
+                parts.push((batch.crc_of_all, len));
+                chunks.extend(batch.into_chunks());
             }
             let len = position.saturating_sub(start);
             runs.push(Run { topic_id, partition, start, len, batches: described });
@@ -143,13 +144,13 @@ impl SegmentBuilder {
         let trailer = encode_trailer(position, &tail);
         tail.extend_from_slice(&trailer);
         let tail = Bytes::from(tail);
-        parts.push((crc32c::crc32c(&tail), len_u64(&tail)));
-        let len = position.saturating_add(len_u64(&tail));
+        parts.push((crc32c::crc32c(&tail), len_u64(tail.len())));
+        let len = position.saturating_add(len_u64(tail.len()));
         chunks.push(tail);
         BuiltSegment { chunks, len, crc32c: crc32c_of_parts(parts), runs }
     }
 }
 
-fn len_u64(bytes: &Bytes) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+fn len_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
 }

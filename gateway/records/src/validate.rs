@@ -14,7 +14,7 @@
 use bytes::Bytes;
 
 use crate::header::{CRC_START, LENGTH_END, MAGIC_AT, check_magic};
-use crate::{BatchError, BatchHeader, Compression, TimestampType, crc32c_combine};
+use crate::{BatchError, BatchHeader, Compression, TimestampType, ValidBatch, crc32c_combine};
 
 /// Smallest length Kafka's reader accepts in front of any format (the overhead of a v0 message): below it the error
 /// is the length itself, whatever the magic byte says.
@@ -28,20 +28,8 @@ pub struct ProduceRules {
     /// Whether zstd may be used: Produce 7 and later (KIP-110).
     pub allow_zstd: bool,
     /// Whether the bytes must be one batch and nothing else: Produce 3 and later (KIP-98). When false, only the first
-    /// batch is validated and [`ValidBatch::bytes`] ends where it does; the caller goes on behind it.
+    /// batch is validated and the [`ValidBatch`] ends where it does; the caller goes on behind it.
     pub exactly_one: bool,
-}
-
-/// One batch that kept all the rules, and what admission needs to know of it. Made only by [`validate_produce`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ValidBatch {
-    /// The batch as received: a slice of the request, not a copy.
-    pub bytes: Bytes,
-    /// Its header.
-    pub header: BatchHeader,
-    /// CRC32C of all of `bytes`, derived from `header.crc` without reading the records a second time.
-    pub crc_of_all: u32,
 }
 
 /// Checks the records of one partition of a Produce request. Reads each byte once, for the CRC.
@@ -82,7 +70,7 @@ pub fn validate_produce(records: &Bytes, rules: &ProduceRules) -> Result<ValidBa
     if header.timestamp_type() == TimestampType::LogAppendTime {
         return Err(BatchError::InvalidTimestamp("a producer must not set the timestamp type LogAppendTime".into()));
     }
-    Ok(ValidBatch { bytes, header, crc_of_all })
+    Ok(ValidBatch::of_whole(bytes, header, crc_of_all))
 }
 
 /// The header of the batch at the start, once it is known that the whole batch is there (known issue 1: the length

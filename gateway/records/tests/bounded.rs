@@ -7,7 +7,11 @@ mod support;
 use std::alloc::System;
 
 use bytes::Bytes;
-use sluice_records::{BatchBuilder, Compression, PatchPlan, Trailer, read_footer, records, take_batches};
+use sluice_records::{
+    BatchBuilder, Compression, DownPlan, MessageFormat, MessageSetRules, PatchPlan, ProduceRules, RecordWants,
+    TargetCompression, Trailer, check_records, convert_message_set, down_convert, read_footer, recompress, records,
+    take_batches, validate_produce,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::{forge, small_batch};
 
@@ -77,5 +81,87 @@ fn lies_about_sizes_take_no_memory() {
         let used = allocated_by(|| assert!(records(&bomb, 64 * kib).is_err()));
         let bound = if codec == Compression::Lz4 { 17 * kib * kib } else { kib * kib };
         assert!(used < bound, "{codec:?}: {used}");
+        bombs_do_not_go_off_in_conversions(&bomb, bound);
     }
+    message_sets_that_lie_take_no_memory();
+    a_stamp_takes_a_header();
+}
+
+/// Whatever looks into a batch keeps to its bound.
+fn bombs_do_not_go_off_in_conversions(bomb: &Bytes, bound: usize) {
+    let rules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
+    let valid = validate_produce(bomb, &rules).unwrap();
+    let max = 64 * 1024;
+    let wants = RecordWants { keys: true, ..RecordWants::NOTHING };
+    let used = allocated_by(|| assert!(check_records(&valid, &wants, max).is_err()));
+    assert!(used < bound, "check: {used}");
+    let used =
+        allocated_by(|| assert!(recompress(valid.clone(), TargetCompression::Uncompressed, usize::MAX, max).is_err()));
+    assert!(used < bound, "recompress: {used}");
+    let plan = DownPlan {
+        format: MessageFormat::V1,
+        from_offset: 0,
+        max_bytes: usize::MAX,
+        first_whole: true,
+        max_decompressed: max,
+    };
+    let used = allocated_by(|| assert!(down_convert(std::slice::from_ref(bomb), &plan).is_err()));
+    assert!(used < bound, "down-conversion: {used}");
+    // The payload of the bomb as a wrapper of magic 1.
+    let codec = valid.header.compression().unwrap();
+    let covered = [
+        &[1, codec.code() as u8][..],
+        &0_i64.to_be_bytes(),
+        &(-1_i32).to_be_bytes(),
+        &((bomb.len() - 61) as i32).to_be_bytes(),
+        &bomb[61..],
+    ]
+    .concat();
+    let set = set_of(&covered);
+    let rules = MessageSetRules { max_decompressed: max, ..SET_RULES };
+    let used = allocated_by(|| assert!(convert_message_set(&set, &rules).is_err()));
+    assert!(used < bound, "message set: {used}");
+}
+
+const SET_RULES: MessageSetRules = MessageSetRules {
+    max_batch_bytes: usize::MAX,
+    max_decompressed: usize::MAX,
+    wants: RecordWants::NOTHING,
+    target: TargetCompression::Producer,
+};
+
+/// A message with these bytes behind its CRC.
+fn set_of(covered: &[u8]) -> Bytes {
+    let size = covered.len() as i32 + 4;
+    // CRC32, not CRC32C: by hand, since nothing else here needs it.
+    let crc = covered.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    });
+    [&[0; 8][..], &size.to_be_bytes(), &(!crc).to_be_bytes(), covered].concat().into()
+}
+
+/// Sizes, keys and values of two billion bytes.
+fn message_sets_that_lie_take_no_memory() {
+    let huge = i32::MAX.to_be_bytes();
+    let honest = set_of(&[0, 0, 255, 255, 255, 255, 0, 0, 0, 0]);
+    assert!(convert_message_set(&honest, &SET_RULES).is_ok());
+    let mut size = honest.to_vec();
+    size[8..12].copy_from_slice(&huge);
+    let key = set_of(&[&[0, 0][..], &huge, &[0; 4]].concat());
+    let value = set_of(&[&[0, 0, 255, 255, 255, 255][..], &huge].concat());
+    let snappy = set_of(&[&[1, 2][..], &[0; 8], &[255; 4], &5_i32.to_be_bytes(), &[255, 255, 255, 255, 15]].concat());
+    for set in [Bytes::from(size), key, value, snappy] {
+        let used = allocated_by(|| assert!(convert_message_set(&set, &SET_RULES).is_err()));
+        assert!(used < 4 * 1024, "{used}");
+    }
+}
+
+/// The records of a stamped batch are not copied.
+fn a_stamp_takes_a_header() {
+    let mut builder = BatchBuilder::new();
+    builder.push(0, None, Some(&vec![0; 1 << 20]), &[]);
+    let rules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
+    let valid = validate_produce(&builder.build().unwrap(), &rules).unwrap();
+    let used = allocated_by(|| assert_eq!(valid.stamp_log_append_time(7).header.max_timestamp, 7));
+    assert!(used < 256, "{used}");
 }

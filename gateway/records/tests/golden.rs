@@ -242,7 +242,7 @@ fn every_header_field_of_kafkas_batch_is_read() {
 fn kafkas_batches_are_valid_and_their_records_readable_with_every_codec() {
     for (codec, batch) in golden() {
         let valid = validate_produce(&batch, &LENIENT).unwrap();
-        assert_eq!(valid.bytes, batch);
+        assert_eq!(valid.to_bytes(), batch);
         assert_eq!(valid.crc_of_all, crc32c::crc32c(&batch));
         let read: Vec<Record> = records(&batch, MAX_DECOMPRESSED).unwrap().map(Result::unwrap).collect();
         assert_eq!(read, expected_records(), "{codec:?}");

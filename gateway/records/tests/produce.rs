@@ -33,9 +33,9 @@ proptest! {
         let bytes = spec.build();
         let valid = validate_produce(&bytes, &LENIENT).unwrap();
         prop_assert_eq!(valid.crc_of_all, crc32c::crc32c(&bytes));
-        prop_assert_eq!(valid.bytes.as_ptr(), bytes.as_ptr(), "validation must not copy");
+        prop_assert_eq!(valid.to_bytes().as_ptr(), bytes.as_ptr(), "validation must not copy");
         let count = spec.rows.len() as u64;
-        let (chunks, len) = patch_extent(&[valid.bytes], base, count, 7, true).unwrap();
+        let (chunks, len) = patch_extent(&[valid.to_bytes()], base, count, 7, true).unwrap();
         let patched = Bytes::from(support::concat(&chunks));
         prop_assert_eq!(len, patched.len());
         prop_assert_eq!(&patched[..8], &base.to_be_bytes());
@@ -170,10 +170,10 @@ fn a_second_batch_is_refused_or_left_to_the_caller() {
     assert!(matches!(refused(&two), BatchError::InvalidRecord(_)));
     let rules = ProduceRules { exactly_one: false, ..LENIENT };
     let first = validate_produce(&two, &rules).unwrap();
-    assert_eq!(first.bytes, batch);
+    assert_eq!(first.to_bytes(), batch);
     assert_eq!(first.crc_of_all, crc32c::crc32c(&batch));
-    let rest = two.slice(first.bytes.len()..);
-    assert_eq!(validate_produce(&rest, &rules).unwrap().bytes, batch);
+    let rest = two.slice(first.byte_len()..);
+    assert_eq!(validate_produce(&rest, &rules).unwrap().to_bytes(), batch);
 }
 
 #[test]

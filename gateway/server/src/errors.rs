@@ -121,9 +121,11 @@ fn batch_code(error: &BatchError) -> ErrorCode {
         BatchError::TooLarge(_) => ErrorCode::MESSAGE_TOO_LARGE,
         BatchError::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
         // Message sets in a Produce that carries batches: Kafka 4.3 answers 87 as well (43 is what 3.x said of old logs).
-        BatchError::InvalidRecord(_) | BatchError::UnsupportedMagic(_) => ErrorCode::INVALID_RECORD,
+        BatchError::InvalidRecord(_) | BatchError::InvalidRecords(_) | BatchError::UnsupportedMagic(_) => {
+            ErrorCode::INVALID_RECORD
+        }
         BatchError::UnsupportedCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
-        BatchError::InvalidTimestamp(_) => ErrorCode::INVALID_TIMESTAMP,
+        BatchError::InvalidTimestamp(_) | BatchError::InvalidTimestamps(_) => ErrorCode::INVALID_TIMESTAMP,
     }
 }
 

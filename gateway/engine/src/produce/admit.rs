@@ -62,7 +62,7 @@ impl Engine {
             slots.push(match checked {
                 Ok((key, batch)) => {
                     inner.metrics.produce_batches.inc();
-                    inner.metrics.produce_bytes.inc_by(batch.bytes.len() as u64);
+                    inner.metrics.produce_bytes.inc_by(batch.byte_len() as u64);
                     let (waiter, pending) = waiter();
                     batches.push(BufferedBatch { key, batch, waiter, permit: permit.clone() });
                     Slot::Waiting { key, pending }

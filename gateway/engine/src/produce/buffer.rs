@@ -166,7 +166,7 @@ impl BufferTask {
             BufferRequest::Add(batches) => {
                 self.gathering.oldest.get_or_insert_with(|| self.parts.clock.now());
                 for batch in batches {
-                    self.gathering.bytes += batch.batch.bytes.len();
+                    self.gathering.bytes += batch.batch.byte_len();
                     self.gathering.runs.entry(batch.key).or_default().push(batch);
                 }
             }

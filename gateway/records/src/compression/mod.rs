@@ -3,14 +3,21 @@
 //! Promises: decompression gives at most the bytes it is allowed to, and holds at most twice that plus a constant (lz4:
 //! 16 MiB of block buffers; the others under 1 MiB) however the input lies (I-09). Reads what Kafka's clients write:
 //! gzip with several members, snappy raw and in the framing of xerial's snappy-java, lz4 frames (linked blocks too),
-//! zstd frames with any window. Never does: run while a Produce is admitted or a Fetch is served. Called by:
-//! `record`, `build`.
+//! zstd frames with any window. Never does: run on the ordinary path of a Produce or a Fetch. Called by: `record`, `build`,
+//! `recompress`, and the conversions of message sets.
 
-use std::io::{Read, Write};
+mod encode;
+mod lz4;
+mod snappy;
+
+use std::io::Read;
 
 use bytes::Bytes;
 
 use crate::BatchError;
+
+pub(crate) use encode::Encoder;
+pub(crate) use lz4::decompress_any_header;
 
 /// How the records of a batch are compressed: bits 0–2 of its attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,18 +34,6 @@ pub enum Compression {
     /// zstd (KIP-110, RFC 8878).
     Zstd = 4,
 }
-
-/// First bytes of snappy-java's framing; 4 bytes of version and 4 of compatible version follow.
-const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
-
-/// Bytes of uncompressed data per block, as snappy-java has it.
-const XERIAL_BLOCK: usize = 32 * 1024;
-
-/// No snappy element gives more than 64 bytes for 3 of input; a length that claims more is a lie.
-const SNAPPY_MAX_RATIO: usize = 22;
-
-/// Magic of an lz4 frame; Kafka reads neither legacy nor skippable frames.
-const LZ4_FRAME_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
 /// What zstd calls it when more comes out than there is room for; its Rust binding gives only the text.
 const ZSTD_TOO_SMALL: &str = "Destination buffer is too small";
@@ -79,9 +74,8 @@ impl Compression {
         let output = match self {
             Self::None => return Ok(input.clone()),
             Self::Gzip => read_bounded(flate2::read::MultiGzDecoder::new(input.as_ref()), self, max_bytes),
-            Self::Snappy => unsnap(input, max_bytes),
-            Self::Lz4 if !input.starts_with(&LZ4_FRAME_MAGIC) => Err(malformed(self, "no frame magic")),
-            Self::Lz4 => read_bounded(lz4_flex::frame::FrameDecoder::new(input.as_ref()), self, max_bytes),
+            Self::Snappy => snappy::decompress(input, max_bytes),
+            Self::Lz4 => lz4::decompress(input, max_bytes),
             Self::Zstd => unzstd(input, max_bytes),
         };
         output.map(Bytes::from)
@@ -90,20 +84,52 @@ impl Compression {
     /// Compresses `input` as a Kafka client would. Errors: `InvalidRecord` if the codec refuses, which it never does
     /// for input that fits in memory.
     pub(crate) fn compress(self, input: &[u8]) -> Result<Vec<u8>, BatchError> {
+        let mut encoder = Encoder::new(self, None, Vec::new());
+        encoder.write(input)?;
+        encoder.finish()
+    }
+}
+
+/// What a topic wants its batches compressed with (`compression.type`, and the level of that codec).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetCompression {
+    /// `producer`: as they are sent.
+    #[default]
+    Producer,
+    /// `uncompressed`.
+    Uncompressed,
+    /// `gzip`, with `compression.gzip.level`: 1 to 9; −1 and `None` are the codec's default.
+    Gzip(Option<i32>),
+    /// `snappy`.
+    Snappy,
+    /// `lz4`. It has one level here.
+    Lz4,
+    /// `zstd`, with `compression.zstd.level`: up to 22; `None` is 3.
+    Zstd(Option<i32>),
+}
+
+impl TargetCompression {
+    /// The codec of a batch that is sent with `sent`.
+    #[must_use]
+    pub fn codec(self, sent: Compression) -> Compression {
         match self {
-            Self::None => Ok(input.to_vec()),
-            Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder.write_all(input).and_then(|()| encoder.finish()).map_err(|error| malformed(self, error))
-            }
-            Self::Snappy => snap_xerial(input),
-            Self::Lz4 => {
-                let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-                encoder.write_all(input).map_err(|error| malformed(self, error))?;
-                encoder.finish().map_err(|error| malformed(self, error))
-            }
-            Self::Zstd => zstd::bulk::compress(input, 3).map_err(|error| malformed(self, error)),
+            Self::Producer => sent,
+            Self::Uncompressed => Compression::None,
+            Self::Gzip(_) => Compression::Gzip,
+            Self::Snappy => Compression::Snappy,
+            Self::Lz4 => Compression::Lz4,
+            Self::Zstd(_) => Compression::Zstd,
         }
+    }
+
+    /// An encoder for a batch that is sent with `sent`, appending to `out`.
+    pub(crate) fn encoder(self, sent: Compression, out: Vec<u8>) -> Encoder {
+        let level = match self {
+            Self::Gzip(level) => level.filter(|level| *level > 0),
+            Self::Zstd(level) => level,
+            _ => None,
+        };
+        Encoder::new(self.codec(sent), level, out)
     }
 }
 
@@ -121,62 +147,6 @@ fn read_bounded(decoder: impl Read, codec: Compression, max_bytes: usize) -> Res
     let mut output = Vec::new();
     decoder.take(limit).read_to_end(&mut output).map_err(|error| malformed(codec, error))?;
     if output.len() > max_bytes { Err(too_much(max_bytes)) } else { Ok(output) }
-}
-
-/// The whole input is raw snappy, unless it starts like snappy-java's stream.
-fn unsnap(input: &[u8], max_bytes: usize) -> Result<Vec<u8>, BatchError> {
-    let mut output = Vec::new();
-    if !input.starts_with(&XERIAL_MAGIC) {
-        unsnap_block(input, max_bytes, &mut output)?;
-        return Ok(output);
-    }
-    let mut rest = input;
-    while !rest.is_empty() {
-        // Streams may be joined: a header can stand wherever a block can.
-        if let Some(behind_magic) = rest.strip_prefix(&XERIAL_MAGIC) {
-            rest = behind_magic.get(8..).ok_or_else(|| malformed(Compression::Snappy, "the stream header is cut"))?;
-            continue;
-        }
-        let (block, behind) = split_xerial_block(rest)
-            .ok_or_else(|| malformed(Compression::Snappy, "a block is longer than what is left"))?;
-        unsnap_block(block, max_bytes, &mut output)?;
-        rest = behind;
-    }
-    Ok(output)
-}
-
-fn split_xerial_block(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, behind) = rest.split_first_chunk()?;
-    behind.split_at_checked(usize::try_from(i32::from_be_bytes(*len)).ok()?)
-}
-
-fn unsnap_block(block: &[u8], max_bytes: usize, output: &mut Vec<u8>) -> Result<(), BatchError> {
-    let bad = |error: snap::Error| malformed(Compression::Snappy, error);
-    let claimed = snap::raw::decompress_len(block).map_err(bad)?;
-    if claimed > block.len().saturating_mul(SNAPPY_MAX_RATIO) {
-        return Err(malformed(Compression::Snappy, "a block claims more bytes than it can hold"));
-    }
-    let start = output.len();
-    let end = start.checked_add(claimed).filter(|end| *end <= max_bytes).ok_or_else(|| too_much(max_bytes))?;
-    output.resize(end, 0);
-    let room = output.get_mut(start..).unwrap_or_default();
-    let written = snap::raw::Decoder::new().decompress(block, room).map_err(bad)?;
-    output.truncate(start.saturating_add(written));
-    Ok(())
-}
-
-fn snap_xerial(input: &[u8]) -> Result<Vec<u8>, BatchError> {
-    let mut output = XERIAL_MAGIC.to_vec();
-    output.extend_from_slice(&1_i32.to_be_bytes());
-    output.extend_from_slice(&1_i32.to_be_bytes());
-    for block in input.chunks(XERIAL_BLOCK) {
-        let packed =
-            snap::raw::Encoder::new().compress_vec(block).map_err(|error| malformed(Compression::Snappy, error))?;
-        // 32 KiB of input never compress to more than an i32 counts.
-        output.extend_from_slice(&i32::try_from(packed.len()).unwrap_or(i32::MAX).to_be_bytes());
-        output.extend_from_slice(&packed);
-    }
-    Ok(output)
 }
 
 /// Decompresses into one buffer rather than as a stream: a stream needs a window of the size the frame asks for, up
@@ -199,6 +169,7 @@ fn unzstd(input: &[u8], max_bytes: usize) -> Result<Vec<u8>, BatchError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+    use super::snappy::XERIAL_BLOCK;
     use super::*;
 
     const CODECS: [Compression; 4] = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
