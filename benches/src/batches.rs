@@ -132,7 +132,12 @@ mod tests {
     #[test]
     fn batches_are_full_and_legal() {
         let batches = Batches::new(3, KIB_128, 1024).unwrap();
-        let rules = ProduceRules { max_batch_bytes: KIB_128, allow_zstd: false, exactly_one: true };
+        let rules = ProduceRules {
+            max_batch_bytes: KIB_128,
+            timestamp_type: TimestampType::CreateTime,
+            allow_zstd: false,
+            exactly_one: true,
+        };
         for partition in 0..3 {
             let batch = validate_produce(batches.of(partition).unwrap(), &rules).unwrap();
             assert!(batch.byte_len() + 1100 > KIB_128 && batches.records() == 126);

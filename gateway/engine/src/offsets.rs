@@ -88,7 +88,7 @@ impl Engine {
             let header = BatchHeader::parse(&rest).map_err(corrupt)?;
             let batch = rest.split_to(header.total_len().min(rest.len()));
             let limit = self.inner.parts.limits.decompressed_bytes_max;
-            if let Some((delta, timestamp)) = find_timestamp(&batch, target, limit).map_err(corrupt)? {
+            if let Some((delta, timestamp)) = find_timestamp(&batch, 0, target, limit).map_err(corrupt)? {
                 let offset = header.base_offset.saturating_add(i64::from(delta));
                 if offset >= start {
                     return Ok(Some(OffsetFound { offset, timestamp }));

@@ -12,7 +12,7 @@ use crate::check::NO_TIMESTAMP;
 use crate::compression::Encoder;
 use crate::message::MessageHead;
 use crate::rope::RopeCursor;
-use crate::{BATCH_OVERHEAD, BatchError, BatchHeader, Compression, MessageFormat, Record, RecordIter, TimestampType};
+use crate::{BATCH_OVERHEAD, BatchError, BatchHeader, Compression, MessageFormat, Record, RecordIter};
 
 /// What is to become of stored batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,11 +112,7 @@ impl Places<'_> {
             return Err(BatchError::corrupt(format!("a record claims the offset delta {delta} out of turn")));
         }
         self.next_delta = delta.saturating_add(1);
-        let timestamp = match self.header.timestamp_type() {
-            TimestampType::CreateTime => self.header.base_timestamp.saturating_add(record.timestamp_delta),
-            TimestampType::LogAppendTime => self.header.max_timestamp,
-        };
-        Ok((self.header.base_offset.saturating_add(i64::from(delta)), timestamp))
+        Ok((self.header.base_offset.saturating_add(i64::from(delta)), record.timestamp(self.header)))
     }
 }
 

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::limits;
+
 /// A sentence for people; borrowed where nothing in it varies.
 pub(crate) type Reason = Cow<'static, str>;
 
@@ -27,6 +29,15 @@ pub struct RecordErrors {
     pub refused: usize,
 }
 
+impl RecordErrors {
+    /// The same is wrong with all records of a batch.
+    pub(crate) fn of_all(record_count: i32, message: &str) -> Self {
+        let named = record_count.min(i32::try_from(limits::RECORD_ERRORS_MAX).unwrap_or(i32::MAX));
+        let error = |batch_index| RecordError { batch_index, message: message.to_owned() };
+        Self { errors: (0..named).map(error).collect(), refused: usize::try_from(record_count).unwrap_or(0) }
+    }
+}
+
 impl fmt::Display for RecordErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} records of the batch are refused", self.refused)?;
@@ -46,6 +57,9 @@ pub enum BatchError {
     /// INVALID_RECORD (87): intact as bytes, against the rules as a batch.
     #[error("{0}")]
     InvalidRecord(Reason),
+    /// INVALID_RECORD (87): the request does not hold exactly one batch, so that no log ever looks at it.
+    #[error("{0}")]
+    NotOneBatch(Reason),
     /// INVALID_RECORD (87), because of these records.
     #[error("{0}")]
     InvalidRecords(RecordErrors),
@@ -58,7 +72,7 @@ pub enum BatchError {
     /// UNSUPPORTED_COMPRESSION_TYPE (76): zstd in a request too old for it, or a codec nobody defined.
     #[error("{0}")]
     UnsupportedCompression(Reason),
-    /// INVALID_TIMESTAMP (32): the producer claims broker time (LogAppendTime).
+    /// INVALID_TIMESTAMP (32): the producer claims broker time (LogAppendTime), or a time out of range.
     #[error("{0}")]
     InvalidTimestamp(Reason),
 }
@@ -70,6 +84,23 @@ impl BatchError {
         match self {
             Self::InvalidRecords(records) | Self::InvalidTimestamps(records) => &records.errors,
             _ => &[],
+        }
+    }
+
+    /// Whether the partition's log refused the batch, having looked into it: Kafka then tells where the log starts. If not,
+    /// the batch was found wanting before (no batch, damaged, too large, a format or codec that the request may not have).
+    #[must_use]
+    pub fn is_of_log(&self) -> bool {
+        match self {
+            Self::InvalidRecord(_)
+            | Self::InvalidRecords(_)
+            | Self::InvalidTimestamp(_)
+            | Self::InvalidTimestamps(_) => true,
+            Self::TooLarge(_)
+            | Self::Corrupt(_)
+            | Self::NotOneBatch(_)
+            | Self::UnsupportedMagic(_)
+            | Self::UnsupportedCompression(_) => false,
         }
     }
 

@@ -57,7 +57,7 @@ pub use message::MessageFormat;
 pub use message_set::{MessageSetRules, convert_message_set};
 pub use patch::{PATCHED_LEN, PatchPlan, Taken, patch_extent, patched_prefix, take_batches};
 pub use recompress::recompress;
-pub use record::{Record, RecordHeader, RecordIter, find_timestamp, records};
+pub use record::{Record, RecordHeader, RecordIter, find_greatest_timestamp, find_timestamp, records};
 pub use segment::{BuiltSegment, Run, RunBatch, SegmentBuilder};
 pub use valid_batch::ValidBatch;
 pub use validate::{ProduceRules, validate_produce};

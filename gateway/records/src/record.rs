@@ -37,6 +37,17 @@ pub struct Record {
     pub headers: Vec<RecordHeader>,
 }
 
+impl Record {
+    /// Its timestamp in the batch of this header, in milliseconds.
+    #[must_use]
+    pub fn timestamp(&self, header: &BatchHeader) -> i64 {
+        match header.timestamp_type() {
+            TimestampType::CreateTime => header.base_timestamp.saturating_add(self.timestamp_delta),
+            TimestampType::LogAppendTime => header.max_timestamp,
+        }
+    }
+}
+
 /// Iterator over a batch's records, from [`records`].
 #[derive(Debug, Clone)]
 pub struct RecordIter {
@@ -85,33 +96,58 @@ impl RecordIter {
     }
 }
 
-/// The first record of `batch` whose timestamp is at or after `target` (ms): its offset delta and its timestamp.
-/// None if there is none. A batch whose header claims that all its timestamps are earlier is not decompressed. Under
-/// LogAppendTime every record has the batch's maximal timestamp.
+/// The first record of `batch` with an offset delta of at least `from_delta` whose timestamp is at or after `target` (ms):
+/// its offset delta and its timestamp. None if there is none. A batch whose header claims that all its timestamps are earlier
+/// is not decompressed. Under LogAppendTime every record has the batch's maximal timestamp.
 ///
-/// Errors: those of [`records`], and `InvalidRecord` if the record found claims an offset outside its batch.
-pub fn find_timestamp(batch: &Bytes, target: i64, max_decompressed: usize) -> Result<Option<(i32, i64)>, BatchError> {
+/// Errors: those of [`records`], and `InvalidRecord` if a record looked at claims an offset outside its batch.
+pub fn find_timestamp(
+    batch: &Bytes,
+    from_delta: i32,
+    target: i64,
+    max_decompressed: usize,
+) -> Result<Option<(i32, i64)>, BatchError> {
     let header = BatchHeader::parse(batch)?;
     if header.max_timestamp < target {
         return Ok(None);
     }
     for record in records_of(batch, &header, max_decompressed)? {
-        let record = record?;
-        let timestamp = match header.timestamp_type() {
-            TimestampType::CreateTime => header.base_timestamp.saturating_add(record.timestamp_delta),
-            TimestampType::LogAppendTime => header.max_timestamp,
-        };
-        if timestamp >= target {
-            if !(0..=header.last_offset_delta).contains(&record.offset_delta) {
-                return Err(BatchError::invalid_record(format!(
-                    "a record claims offset delta {}, its batch ends at {}",
-                    record.offset_delta, header.last_offset_delta
-                )));
-            }
-            return Ok(Some((record.offset_delta, timestamp)));
+        let (delta, timestamp) = place_of(&record?, &header)?;
+        if timestamp >= target && delta >= from_delta {
+            return Ok(Some((delta, timestamp)));
         }
     }
     Ok(None)
+}
+
+/// The record of `batch` with an offset delta of at least `from_delta` that has the greatest timestamp (ms), the first of
+/// them if there are several: its offset delta and its timestamp. None if there is no such record. Errors as of
+/// [`find_timestamp`].
+pub fn find_greatest_timestamp(
+    batch: &Bytes,
+    from_delta: i32,
+    max_decompressed: usize,
+) -> Result<Option<(i32, i64)>, BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    let mut best: Option<(i32, i64)> = None;
+    for record in records_of(batch, &header, max_decompressed)? {
+        let (delta, timestamp) = place_of(&record?, &header)?;
+        if delta >= from_delta && best.is_none_or(|(_, greatest)| timestamp > greatest) {
+            best = Some((delta, timestamp));
+        }
+    }
+    Ok(best)
+}
+
+/// Offset delta and timestamp of a record.
+fn place_of(record: &Record, header: &BatchHeader) -> Result<(i32, i64), BatchError> {
+    if !(0..=header.last_offset_delta).contains(&record.offset_delta) {
+        return Err(BatchError::invalid_record(format!(
+            "a record claims offset delta {}, its batch ends at {}",
+            record.offset_delta, header.last_offset_delta
+        )));
+    }
+    Ok((record.offset_delta, record.timestamp(header)))
 }
 
 impl Iterator for RecordIter {

@@ -70,6 +70,12 @@ impl ValidBatch {
         self.with_header(|header| BatchHeader { attributes, max_timestamp: time_ms, ..*header })
     }
 
+    /// The batch with the timestamps that its records bring, whatever its producer said.
+    pub(crate) fn clear_log_append_time(self) -> Self {
+        let attributes = self.header.attributes & !LOG_APPEND_TIME_BIT;
+        self.with_header(|header| BatchHeader { attributes, ..*header })
+    }
+
     /// The same records behind another header of the same length; CRCs are made to hold.
     fn with_header(self, change: impl FnOnce(&BatchHeader) -> BatchHeader) -> Self {
         let payload = self.payload();

@@ -1,18 +1,18 @@
 //! What a produced batch must satisfy before it may enter a segment.
 //!
-//! Promises: a [`ValidBatch`] is exactly one intact record batch of magic 2 that keeps every rule below; its bytes
-//! are never changed afterwards (I-10). Never does: decompress, or look at a single record. Called by:
+//! Promises: a [`ValidBatch`] is exactly one intact record batch of magic 2 that keeps every rule below; the bytes of its
+//! records are never changed (I-10). Never does: decompress, or look at a single record. Called by:
 //! `engine/produce` for each partition of a Produce request.
 //!
 //! The rules and their order are Kafka's (`ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`,
 //! `LogValidator.validateBatch`), so that a batch wrong in two ways earns the same error. Chosen differences:
 //! * Kafka trims bytes behind the last whole batch; here they are refused.
-//! * Kafka clears a LogAppendTime bit set by a producer if the timestamps are plausible, by rewriting the batch; here
-//!   it is refused, because bytes under the CRC are not changed.
 //! * Kafka reads every record and corrects offset deltas and the maximal timestamp; here the header is believed.
 
 use bytes::Bytes;
 
+use crate::check::NO_TIMESTAMP;
+use crate::error::RecordErrors;
 use crate::header::{CRC_START, LENGTH_END, MAGIC_AT, check_magic};
 use crate::{BatchError, BatchHeader, Compression, TimestampType, ValidBatch, crc32c_combine};
 
@@ -25,6 +25,8 @@ const MIN_LENGTH_OF_ANY_FORMAT: i32 = 14;
 pub struct ProduceRules {
     /// `message.max.bytes`: the greatest batch accepted, header included, in bytes as sent (compressed).
     pub max_batch_bytes: usize,
+    /// `message.timestamp.type` of the topic.
+    pub timestamp_type: TimestampType,
     /// Whether zstd may be used: Produce 7 and later (KIP-110).
     pub allow_zstd: bool,
     /// Whether the bytes must be one batch and nothing else: Produce 3 and later (KIP-98). When false, only the first
@@ -35,7 +37,7 @@ pub struct ProduceRules {
 /// Checks the records of one partition of a Produce request. Reads each byte once, for the CRC.
 ///
 /// Errors, in the order in which they are looked for:
-/// * `InvalidRecord`: no whole batch in the bytes, or bytes behind the first one;
+/// * `NotOneBatch`: no whole batch in the bytes, or bytes behind the first one;
 /// * `Corrupt`: impossible batch length, unknown magic; `UnsupportedMagic`: magic 0 or 1;
 /// * `UnsupportedCompression`: zstd where not allowed, or an undefined codec;
 /// * `InvalidRecord`: a base offset other than 0;
@@ -43,7 +45,8 @@ pub struct ProduceRules {
 /// * `Corrupt`: the CRC does not hold;
 /// * `InvalidRecord`: record count not positive or not last offset delta + 1, control bit, a producer id without
 ///   epoch or sequence, the transactional bit without a producer id;
-/// * `InvalidTimestamp`: the LogAppendTime bit.
+/// * `InvalidTimestamps`: the LogAppendTime bit, in a topic of that type or without a timestamp; in others it is cleared, as
+///   in Kafka, which is the one thing that is ever changed here.
 pub fn validate_produce(records: &Bytes, rules: &ProduceRules) -> Result<ValidBatch, BatchError> {
     let header = find_batch(records, rules.exactly_one)?;
     if header.compression()? == Compression::Zstd && !rules.allow_zstd {
@@ -67,16 +70,26 @@ pub fn validate_produce(records: &Bytes, rules: &ProduceRules) -> Result<ValidBa
     let crc_of_all = check_crc(&bytes, &header)?;
     check_count(&header)?;
     check_producer(&header)?;
-    if header.timestamp_type() == TimestampType::LogAppendTime {
-        return Err(BatchError::InvalidTimestamp("a producer must not set the timestamp type LogAppendTime".into()));
+    settle_timestamp_type(ValidBatch::of_whole(bytes, header, crc_of_all), rules)
+}
+
+/// A producer must not claim the broker's time.
+fn settle_timestamp_type(batch: ValidBatch, rules: &ProduceRules) -> Result<ValidBatch, BatchError> {
+    let header = &batch.header;
+    if header.timestamp_type() == TimestampType::CreateTime {
+        return Ok(batch);
     }
-    Ok(ValidBatch::of_whole(bytes, header, crc_of_all))
+    if rules.timestamp_type == TimestampType::LogAppendTime || header.max_timestamp == NO_TIMESTAMP {
+        let why = "a producer must not set the timestamp type LogAppendTime";
+        return Err(BatchError::InvalidTimestamps(RecordErrors::of_all(header.record_count, why)));
+    }
+    Ok(batch.clear_log_append_time())
 }
 
 /// The header of the batch at the start, once it is known that the whole batch is there (known issue 1: the length
 /// is compared, never trusted).
 fn find_batch(records: &Bytes, exactly_one: bool) -> Result<BatchHeader, BatchError> {
-    let no_batch = || BatchError::invalid_record("there must be one whole record batch per partition");
+    let no_batch = || BatchError::NotOneBatch("there must be one whole record batch per partition".into());
     let length: &[u8; 4] = records.get(LENGTH_END - 4..).and_then(|rest| rest.first_chunk()).ok_or_else(no_batch)?;
     let length = i32::from_be_bytes(*length);
     if length < MIN_LENGTH_OF_ANY_FORMAT {
@@ -88,9 +101,9 @@ fn find_batch(records: &Bytes, exactly_one: bool) -> Result<BatchHeader, BatchEr
     let trailing = total.and_then(|total| records.len().checked_sub(total)).ok_or_else(no_batch)?;
     let header = BatchHeader::parse(records)?;
     if exactly_one && trailing > 0 {
-        return Err(BatchError::invalid_record(format!(
-            "there must be exactly one record batch per partition; {trailing} bytes follow the first"
-        )));
+        return Err(BatchError::NotOneBatch(
+            format!("there must be exactly one record batch per partition; {trailing} bytes follow the first").into(),
+        ));
     }
     Ok(header)
 }

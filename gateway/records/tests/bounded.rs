@@ -9,8 +9,8 @@ use std::alloc::System;
 use bytes::Bytes;
 use sluice_records::{
     BatchBuilder, Compression, DownPlan, MessageFormat, MessageSetRules, PatchPlan, ProduceRules, RecordWants,
-    TargetCompression, Trailer, check_records, convert_message_set, down_convert, read_footer, recompress, records,
-    take_batches, validate_produce,
+    TargetCompression, TimestampType, Trailer, check_records, convert_message_set, down_convert, read_footer,
+    recompress, records, take_batches, validate_produce,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::{forge, small_batch};
@@ -89,7 +89,12 @@ fn lies_about_sizes_take_no_memory() {
 
 /// Whatever looks into a batch keeps to its bound.
 fn bombs_do_not_go_off_in_conversions(bomb: &Bytes, bound: usize) {
-    let rules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
+    let rules = ProduceRules {
+        max_batch_bytes: usize::MAX,
+        timestamp_type: TimestampType::CreateTime,
+        allow_zstd: true,
+        exactly_one: true,
+    };
     let valid = validate_produce(bomb, &rules).unwrap();
     let max = 64 * 1024;
     let wants = RecordWants { keys: true, ..RecordWants::NOTHING };
@@ -160,7 +165,12 @@ fn message_sets_that_lie_take_no_memory() {
 fn a_stamp_takes_a_header() {
     let mut builder = BatchBuilder::new();
     builder.push(0, None, Some(&vec![0; 1 << 20]), &[]);
-    let rules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
+    let rules = ProduceRules {
+        max_batch_bytes: usize::MAX,
+        timestamp_type: TimestampType::CreateTime,
+        allow_zstd: true,
+        exactly_one: true,
+    };
     let valid = validate_produce(&builder.build().unwrap(), &rules).unwrap();
     let used = allocated_by(|| assert_eq!(valid.stamp_log_append_time(7).header.max_timestamp, 7));
     assert!(used < 256, "{used}");

@@ -246,7 +246,7 @@ fn kafkas_batches_are_valid_and_their_records_readable_with_every_codec() {
         assert_eq!(valid.crc_of_all, crc32c::crc32c(&batch));
         let read: Vec<Record> = records(&batch, MAX_DECOMPRESSED).unwrap().map(Result::unwrap).collect();
         assert_eq!(read, expected_records(), "{codec:?}");
-        let found = find_timestamp(&batch, 1_700_000_000_001, MAX_DECOMPRESSED).unwrap();
+        let found = find_timestamp(&batch, 0, 1_700_000_000_001, MAX_DECOMPRESSED).unwrap();
         assert_eq!(found, Some((1, 1_700_000_000_100)));
     }
 }

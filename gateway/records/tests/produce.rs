@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluice_records::{
-    BatchBuilder, BatchError, Compression, ProduceRules, TimestampType, patch_extent, records, validate_produce,
+    BatchBuilder, BatchError, Compression, ProduceRules, TimestampType, limits, patch_extent, records, validate_produce,
 };
 use support::{ALL_CODECS, LENIENT, MAX_DECOMPRESSED, batch, config, forge, small_batch};
 
@@ -81,11 +81,11 @@ proptest! {
         let bytes = spec.build();
         for len in 0..bytes.len() {
             let result = validate_produce(&bytes.slice(..len), &LENIENT);
-            prop_assert!(matches!(result, Err(BatchError::InvalidRecord(_))), "cut to {}: {:?}", len, result);
+            prop_assert!(matches!(result, Err(BatchError::NotOneBatch(_))), "cut to {}: {:?}", len, result);
         }
         let mut longer = bytes.to_vec();
         longer.resize(bytes.len() + surplus, 0);
-        prop_assert!(matches!(refused(&Bytes::from(longer)), BatchError::InvalidRecord(_)));
+        prop_assert!(matches!(refused(&Bytes::from(longer)), BatchError::NotOneBatch(_)));
     }
 
     /// I-09. Half of the garbage looks like a batch up to the magic.
@@ -141,7 +141,7 @@ fn no_batch_length_panics() {
             assert_eq!(result.is_ok(), length == right, "length {length}: {result:?}");
         }
         let _ = records(&forged, 100);
-        let _ = sluice_records::find_timestamp(&forged, 0, 100);
+        let _ = sluice_records::find_timestamp(&forged, 0, 0, 100);
         let _ = patch_extent(&[forged], 0, 1, 0, true);
     }
 }
@@ -158,16 +158,16 @@ fn the_error_for_each_wrong_length_is_kafkas() {
     }
     // Longer than what is there: Kafka finds no batch at all.
     for length in [1_000_000, i32::MAX] {
-        assert!(matches!(refused(&with_length(length)), BatchError::InvalidRecord(_)), "{length}");
+        assert!(matches!(refused(&with_length(length)), BatchError::NotOneBatch(_)), "{length}");
     }
-    assert!(matches!(refused(&Bytes::new()), BatchError::InvalidRecord(_)));
+    assert!(matches!(refused(&Bytes::new()), BatchError::NotOneBatch(_)));
 }
 
 #[test]
 fn a_second_batch_is_refused_or_left_to_the_caller() {
     let batch = small_batch();
     let two = Bytes::from(batch.repeat(2));
-    assert!(matches!(refused(&two), BatchError::InvalidRecord(_)));
+    assert!(matches!(refused(&two), BatchError::NotOneBatch(_)));
     let rules = ProduceRules { exactly_one: false, ..LENIENT };
     let first = validate_produce(&two, &rules).unwrap();
     assert_eq!(first.to_bytes(), batch);
@@ -236,10 +236,46 @@ fn unused_attribute_bits_are_tolerated_as_in_kafka() {
     }
 }
 
+/// As Kafka 4.3.1 answers it: every record is at fault.
 #[test]
-fn a_producer_may_not_claim_broker_time() {
-    let batch = with_record(BatchBuilder::new().timestamp_type(TimestampType::LogAppendTime));
-    assert!(matches!(refused(&batch), BatchError::InvalidTimestamp(_)));
+fn a_producer_may_not_claim_broker_time_where_the_broker_tells_it() {
+    let claims = BatchBuilder::new().timestamp_type(TimestampType::LogAppendTime);
+    let stamped = ProduceRules { timestamp_type: TimestampType::LogAppendTime, ..LENIENT };
+    let mut two = claims.clone();
+    two.push(1000, None, None, &[]);
+    two.push(1001, None, None, &[]);
+    let mut timeless = claims;
+    timeless.push(-1, None, None, &[]);
+    for (batch, rules, records) in [(two, stamped, 2), (timeless, LENIENT, 1)] {
+        let refused = validate_produce(&batch.build().unwrap(), &rules).unwrap_err();
+        assert!(matches!(refused, BatchError::InvalidTimestamps(_)), "{refused:?}");
+        assert_eq!(
+            refused.record_errors().iter().map(|e| e.batch_index).collect::<Vec<_>>(),
+            Vec::from_iter(0..records)
+        );
+    }
+    // A count that lies takes no memory.
+    let many = forge(
+        &forge(
+            &with_record(BatchBuilder::new().timestamp_type(TimestampType::LogAppendTime)),
+            23,
+            &(i32::MAX - 1).to_be_bytes(),
+        ),
+        57,
+        &i32::MAX.to_be_bytes(),
+    );
+    assert_eq!(validate_produce(&many, &stamped).unwrap_err().record_errors().len(), limits::RECORD_ERRORS_MAX);
+}
+
+/// Kafka clears the bit of a batch that has timestamps, and keeps these.
+#[test]
+fn a_claim_of_broker_time_is_cleared_where_producers_tell_it() {
+    let claim = with_record(BatchBuilder::new().timestamp_type(TimestampType::LogAppendTime));
+    let honest = with_record(BatchBuilder::new());
+    assert_ne!(claim, honest);
+    assert_eq!(validate_produce(&claim, &LENIENT).unwrap().to_bytes(), honest);
+    let cleared = validate_produce(&claim, &LENIENT).unwrap();
+    assert_eq!(cleared.crc_of_all, crc32c::crc32c(&honest));
 }
 
 #[test]

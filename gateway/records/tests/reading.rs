@@ -6,7 +6,8 @@ mod support;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluice_records::{
-    BatchBuilder, BatchError, Compression, Record, TimestampType, find_timestamp, records, validate_produce,
+    BatchBuilder, BatchError, Compression, Record, TimestampType, find_greatest_timestamp, find_timestamp, records,
+    validate_produce,
 };
 use support::{ALL_CODECS, LENIENT, MAX_DECOMPRESSED, batch, batch_with, config, forge, small_batch};
 
@@ -39,7 +40,7 @@ proptest! {
         if let Ok(iterator) = records(&batch, 10_000) {
             prop_assert!(iterator.take(1000).count() <= count as usize + 1);
         }
-        let _ = find_timestamp(&batch, 0, 10_000);
+        let _ = find_timestamp(&batch, 0, 0, 10_000);
     }
 
     /// The same, with payloads that are almost right.
@@ -84,11 +85,11 @@ proptest! {
     fn the_first_record_at_or_after_a_timestamp_is_found(spec in batch(), target in -5..2_000_000_000_005_i64) {
         let expected = spec.rows.iter().position(|row| row.timestamp >= target)
             .map(|index| (index as i32, spec.rows[index].timestamp));
-        prop_assert_eq!(find_timestamp(&spec.build(), target, MAX_DECOMPRESSED).unwrap(), expected);
+        prop_assert_eq!(find_timestamp(&spec.build(), 0, target, MAX_DECOMPRESSED).unwrap(), expected);
         let exact = spec.rows[spec.rows.len() / 2].timestamp;
         let first = spec.rows.iter().position(|row| row.timestamp >= exact).unwrap();
         prop_assert_eq!(
-            find_timestamp(&spec.build(), exact, MAX_DECOMPRESSED).unwrap(),
+            find_timestamp(&spec.build(), 0, exact, MAX_DECOMPRESSED).unwrap(),
             Some((first as i32, spec.rows[first].timestamp))
         );
     }
@@ -147,7 +148,7 @@ fn decompression_bombs_are_refused() {
         assert!(batch.len() < 300_000, "{codec:?}: {}", batch.len());
         let bounded = records(&batch, 1 << 20).map(|_| ());
         assert!(matches!(bounded, Err(BatchError::TooLarge(_))), "{codec:?}: {bounded:?}");
-        let bounded = find_timestamp(&batch, 0, 1 << 20);
+        let bounded = find_timestamp(&batch, 0, 0, 1 << 20);
         assert!(matches!(bounded, Err(BatchError::TooLarge(_))), "{codec:?}: {bounded:?}");
         assert_eq!(records(&batch, 5 << 20).unwrap().count(), 1);
     }
@@ -167,20 +168,53 @@ fn under_broker_time_every_record_has_the_maximal_timestamp() {
         builder.push(timestamp, None, None, &[]);
     }
     let batch = builder.build().unwrap();
-    assert_eq!(find_timestamp(&batch, 250, 0).unwrap(), Some((0, 300)));
-    assert_eq!(find_timestamp(&batch, 301, 0).unwrap(), None);
+    assert_eq!(find_timestamp(&batch, 0, 250, 0).unwrap(), Some((0, 300)));
+    assert_eq!(find_timestamp(&batch, 0, 301, 0).unwrap(), None);
+}
+
+/// Records before a log start inside the batch do not count (as Kafka 4.3.1 answers after DeleteRecords).
+#[test]
+fn records_before_a_delta_are_not_found() {
+    for codec in ALL_CODECS {
+        let mut builder = BatchBuilder::new().compression(codec);
+        for timestamp in [101, 105, 103, 105] {
+            builder.push(timestamp, None, None, &[]);
+        }
+        let batch = builder.build().unwrap();
+        let find = |from, target| find_timestamp(&batch, from, target, 1000).unwrap();
+        assert_eq!([find(0, 102), find(2, 102), find(2, 104)], [Some((1, 105)), Some((2, 103)), Some((3, 105))]);
+        assert_eq!([find(3, 106), find(4, 0)], [None, None]);
+        let greatest = |from| find_greatest_timestamp(&batch, from, 1000).unwrap();
+        assert_eq!([greatest(0), greatest(1), greatest(2)], [Some((1, 105)), Some((1, 105)), Some((3, 105))]);
+        assert_eq!(greatest(4), None);
+    }
+    let mut timeless = BatchBuilder::new();
+    timeless.push(-1, None, None, &[]);
+    timeless.push(-1, None, None, &[]);
+    assert_eq!(find_greatest_timestamp(&timeless.build().unwrap(), 0, 0).unwrap(), Some((0, -1)));
+}
+
+/// A header may lie about its greatest timestamp; what is told is a record's.
+#[test]
+fn the_greatest_timestamp_is_that_of_a_record() {
+    let lying = forge(&small_batch(), 35, &5000_i64.to_be_bytes());
+    assert_eq!(find_greatest_timestamp(&lying, 0, 0).unwrap(), Some((0, 1000)));
+    let mut builder = BatchBuilder::new().timestamp_type(TimestampType::LogAppendTime);
+    builder.push(1, None, None, &[]);
+    builder.push(9, None, None, &[]);
+    assert_eq!(find_greatest_timestamp(&builder.build().unwrap(), 0, 0).unwrap(), Some((0, 9)));
 }
 
 #[test]
 fn a_batch_that_ends_too_early_is_not_decompressed() {
     let batch = with_payload(Compression::Zstd, 1, b"not zstd at all");
-    assert_eq!(find_timestamp(&batch, 1001, 100).unwrap(), None);
-    assert!(find_timestamp(&batch, 1000, 100).is_err());
+    assert_eq!(find_timestamp(&batch, 0, 1001, 100).unwrap(), None);
+    assert!(find_timestamp(&batch, 0, 1000, 100).is_err());
 }
 
 #[test]
 fn an_offset_delta_outside_the_batch_is_never_reported() {
     // Offset delta 1 in a batch that ends at delta 0.
     let batch = with_payload(Compression::None, 1, &[12, 0, 0, 2, 1, 1, 0]);
-    assert!(matches!(find_timestamp(&batch, 0, 0), Err(BatchError::InvalidRecord(_))));
+    assert!(matches!(find_timestamp(&batch, 0, 0, 0), Err(BatchError::InvalidRecord(_))));
 }

@@ -64,8 +64,8 @@ proptest! {
         // A second stamp, after other changes say, holds as well.
         let again = stamped.stamp_log_append_time(NOON);
         assert_intact(&again);
-        prop_assert_eq!(find_timestamp(&again.to_bytes(), NOON, MAX_DECOMPRESSED).unwrap(), Some((0, NOON)));
-        prop_assert_eq!(find_timestamp(&again.to_bytes(), NOON + 1, MAX_DECOMPRESSED).unwrap(), None);
+        prop_assert_eq!(find_timestamp(&again.to_bytes(), 0, NOON, MAX_DECOMPRESSED).unwrap(), Some((0, NOON)));
+        prop_assert_eq!(find_timestamp(&again.to_bytes(), 0, NOON + 1, MAX_DECOMPRESSED).unwrap(), None);
     }
 
     #[test]

@@ -52,7 +52,12 @@ pub(crate) const LENIENT: MessageSetRules = MessageSetRules {
 /// The records of a batch, and that it is one that a producer might have sent.
 pub(crate) fn rows(batch: &ValidBatch) -> Vec<Row> {
     let whole = batch.to_bytes();
-    let rules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
+    let rules = ProduceRules {
+        max_batch_bytes: usize::MAX,
+        timestamp_type: TimestampType::CreateTime,
+        allow_zstd: true,
+        exactly_one: true,
+    };
     assert_eq!(&validate_produce(&whole, &rules).unwrap(), batch);
     let records: Vec<_> = records(&whole, 1 << 20).unwrap().map(Result::unwrap).collect();
     assert!(records.iter().enumerate().all(|(index, record)| record.offset_delta == index as i32));

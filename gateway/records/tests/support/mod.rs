@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use sluice_records::{BatchBuilder, Compression, ProduceRules, ValidBatch, validate_produce};
+use sluice_records::{BatchBuilder, Compression, ProduceRules, TimestampType, ValidBatch, validate_produce};
 
 /// The same cases in every run and on every machine; nothing is written beside the tests.
 pub fn config(cases: u32) -> ProptestConfig {
@@ -16,7 +16,12 @@ pub const ALL_CODECS: [Compression; 5] =
     [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
 /// Rules that only the format itself can break.
-pub const LENIENT: ProduceRules = ProduceRules { max_batch_bytes: usize::MAX, allow_zstd: true, exactly_one: true };
+pub const LENIENT: ProduceRules = ProduceRules {
+    max_batch_bytes: usize::MAX,
+    timestamp_type: TimestampType::CreateTime,
+    allow_zstd: true,
+    exactly_one: true,
+};
 
 /// Enough for whatever the strategies below compress.
 pub const MAX_DECOMPRESSED: usize = 1 << 20;
