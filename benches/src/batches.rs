@@ -112,7 +112,7 @@ fn next_byte(noise: &mut u64) -> u8 {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use sluice_records::{ProduceRules, validate_produce};
+    use sluice_records::{ProduceRules, TimestampType, validate_produce};
 
     use super::*;
 

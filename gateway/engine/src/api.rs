@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sluice_records::MessageFormat;
 use uuid::Uuid;
 
 use crate::configs::DescribedConfig;
-use crate::error::EngineError;
+use crate::error::{EngineError, EngineResult};
 
 /// A topic as a request names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +72,8 @@ pub struct CreatedTopic {
 pub struct ProduceCapabilities {
     /// Zstandard batches (Produce ≥ 7).
     pub zstd: bool,
+    /// Message sets of the formats before record batches (Produce ≤ 2); batches are taken as well.
+    pub message_sets: bool,
 }
 
 /// One partition's records in a Produce.
@@ -80,7 +83,7 @@ pub struct ProduceAsk {
     pub topic: TopicRef,
     /// The partition, not yet checked.
     pub partition: i32,
-    /// The record batch as received: a slice of the frame; `None` when the request has none.
+    /// The record batch, or message set, as received: a slice of the frame; `None` when the request has none.
     pub records: Option<Bytes>,
 }
 
@@ -89,7 +92,18 @@ pub struct ProduceAsk {
 pub struct Produced {
     /// Offset of the first record; for a duplicate, the one it got the first time.
     pub base_offset: i64,
-    /// First offset of the partition.
+    /// The time stamped on it in milliseconds, where the topic has LogAppendTime; for a duplicate, the greatest timestamp of
+    /// the batch that it repeats; else −1.
+    pub log_append_time_ms: i64,
+}
+
+/// One partition's answer to a Produce.
+#[derive(Debug, Clone)]
+pub struct ProduceAnswer {
+    /// What became of its records.
+    pub outcome: EngineResult<Produced>,
+    /// First offset of the partition. −1 where Kafka does not tell it either: it is told by the log, and of a refusal only if
+    /// the log looked at the batch ([`sluice_records::BatchError::is_of_log`]).
     pub log_start_offset: i64,
 }
 
@@ -115,6 +129,10 @@ pub struct FetchCall {
     pub max_bytes: usize,
     /// What may be seen.
     pub isolation: Isolation,
+    /// The format before record batches that the reader wants (Fetch ≤ 3); `None` for batches as they are stored. Such a
+    /// reader asks for its partitions in the same order each time, and cannot go on past a batch that never comes: the
+    /// first batch of each partition is sent whole while the budget of the answer lasts.
+    pub message_sets: Option<MessageFormat>,
 }
 
 /// One partition of a Fetch.
@@ -130,12 +148,14 @@ pub struct FetchAsk {
     pub max_bytes: usize,
     /// The leader epoch the client knows; `None` when it names none.
     pub leader_epoch: Option<i32>,
+    /// The leader epoch of the last record that the client read; `None` when it names none.
+    pub last_fetched_epoch: Option<i32>,
 }
 
 /// One partition of a Fetch's answer.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// What stood in the way; the offsets are filled in where they are known all the same.
+    /// What stood in the way. The offsets are filled in only if records could not be read that are there, as in Kafka.
     pub error: Option<EngineError>,
     /// One past the last readable offset; −1 when not known.
     pub high_watermark: i64,
@@ -143,7 +163,7 @@ pub struct Fetched {
     pub last_stable_offset: i64,
     /// First offset; −1 when not known.
     pub log_start_offset: i64,
-    /// The record batches as a rope: headers patched, record bytes shared with the cache.
+    /// The record batches as a rope: headers patched, record bytes shared with the cache. Or a message set.
     pub records: Vec<Bytes>,
 }
 
@@ -177,6 +197,30 @@ pub struct OffsetAsk {
     pub spec: OffsetSpec,
     /// The leader epoch the client knows; `None` when it names none.
     pub leader_epoch: Option<i32>,
+}
+
+/// What a ListOffsets of before Kafka 0.10.1 asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldTimestamp {
+    /// −1: the end, and whatever is before it.
+    Latest,
+    /// −2: the first offset.
+    Earliest,
+    /// What was written until this time, in milliseconds.
+    At(i64),
+}
+
+/// One partition of such a ListOffsets.
+#[derive(Debug, Clone)]
+pub struct OldOffsetAsk {
+    /// The topic.
+    pub topic: TopicRef,
+    /// The partition, not yet checked.
+    pub partition: i32,
+    /// Which offsets.
+    pub timestamp: OldTimestamp,
+    /// How many of them at most.
+    pub max_offsets: usize,
 }
 
 /// An offset found; both −1 when there is none (not an error).

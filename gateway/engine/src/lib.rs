@@ -25,8 +25,9 @@ mod topics;
 
 pub use api::{
     ActiveProducer, CreatedTopic, DeleteRecordsAsk, EndOfEpoch, EpochAsk, FetchAsk, FetchCall, Fetched, Isolation,
-    NewPartitions, NewTopic, OffsetAsk, OffsetFound, OffsetSpec, PartitionName, PartitionSize, ProduceAsk,
-    ProduceCapabilities, Produced, ProducerIdentity, Readiness, TopicDescription, TopicRef, TopicSelection,
+    NewPartitions, NewTopic, OffsetAsk, OffsetFound, OffsetSpec, OldOffsetAsk, OldTimestamp, PartitionName,
+    PartitionSize, ProduceAnswer, ProduceAsk, ProduceCapabilities, Produced, ProducerIdentity, Readiness,
+    TopicDescription, TopicRef, TopicSelection,
 };
 pub use cache::{BlockCache, BlockKey, BlockLoad, LoadedBlock, LruBlockCache, MokaBlockCache};
 pub use configs::{
@@ -43,4 +44,4 @@ pub use error::{EngineError, EngineResult};
 pub use limits::{Limits, Settings};
 pub use metrics::Metrics;
 pub use produce::PendingProduce;
-pub use sluice_records::BatchError;
+pub use sluice_records::{BatchError, MessageFormat, RecordError};

@@ -121,9 +121,10 @@ fn batch_code(error: &BatchError) -> ErrorCode {
         BatchError::TooLarge(_) => ErrorCode::MESSAGE_TOO_LARGE,
         BatchError::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
         // Message sets in a Produce that carries batches: Kafka 4.3 answers 87 as well (43 is what 3.x said of old logs).
-        BatchError::InvalidRecord(_) | BatchError::InvalidRecords(_) | BatchError::UnsupportedMagic(_) => {
-            ErrorCode::INVALID_RECORD
-        }
+        BatchError::InvalidRecord(_)
+        | BatchError::InvalidRecords(_)
+        | BatchError::NotOneBatch(_)
+        | BatchError::UnsupportedMagic(_) => ErrorCode::INVALID_RECORD,
         BatchError::UnsupportedCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
         BatchError::InvalidTimestamp(_) | BatchError::InvalidTimestamps(_) => ErrorCode::INVALID_TIMESTAMP,
     }
@@ -211,6 +212,7 @@ mod tests {
             (batch(BatchError::TooLarge("".into())), 10),
             (batch(BatchError::Corrupt("".into())), 2),
             (batch(BatchError::InvalidRecord("".into())), 87),
+            (batch(BatchError::NotOneBatch("".into())), 87),
             (batch(BatchError::UnsupportedMagic("".into())), 87),
             (batch(BatchError::UnsupportedCompression("".into())), 76),
             (batch(BatchError::InvalidTimestamp("".into())), 32),

@@ -100,14 +100,13 @@ const fn row(key: ApiKey, accepted: Versions, start: Handler) -> Row {
 /// Every API that is served; the busiest first, because the table is searched from the start.
 pub(crate) static TABLE: [Row; 33] = [
     Row {
-        // From 0, whatever is served: librdkafka derives message format features from it (KAFKA-18659).
-        advertised: versions(0, 13),
         // Records are slices of the frame.
         memory_factor: 2,
         overlaps: true,
-        ..row(ApiKey::Produce, versions(3, 13), handlers::produce::start)
+        ..row(ApiKey::Produce, versions(0, 13), handlers::produce::start)
     },
-    row(ApiKey::Fetch, versions(4, 18), handlers::fetch::start),
+    // As Kafka 4.3, here and below; older ones are served all the same.
+    Row { advertised: versions(4, 18), ..row(ApiKey::Fetch, versions(0, 18), handlers::fetch::start) },
     Row { ends_with_peer: true, ..row(ApiKey::Heartbeat, versions(0, 4), handlers::heartbeat::start) },
     Row {
         // As Kafka 4.3; older ones are served all the same.
@@ -116,7 +115,7 @@ pub(crate) static TABLE: [Row; 33] = [
         ..row(ApiKey::OffsetCommit, versions(0, 10), handlers::offset_commit::start)
     },
     row(ApiKey::Metadata, versions(0, 13), handlers::metadata::start),
-    row(ApiKey::ListOffsets, versions(1, 11), handlers::list_offsets::start),
+    Row { advertised: versions(1, 11), ..row(ApiKey::ListOffsets, versions(0, 11), handlers::list_offsets::start) },
     Row { auth: AuthStage::Always, ..row(ApiKey::ApiVersions, versions(0, 4), handlers::api_versions::start) },
     row(ApiKey::FindCoordinator, versions(0, 6), handlers::find_coordinator::start),
     Row { ends_with_peer: true, ..row(ApiKey::JoinGroup, versions(0, 9), handlers::join_group::start) },

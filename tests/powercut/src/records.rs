@@ -104,7 +104,11 @@ impl Gateway {
         let mut checked = Checked::default();
         let Some(partitions) = self.partitions().await? else {
             let lost = ledger.records.len();
-            return if lost == 0 { Ok(checked) } else { Err(Violation(format!("the topic of {lost} records is gone"))) };
+            return if lost == 0 {
+                Ok(checked)
+            } else {
+                Err(Violation(format!("the topic of {lost} records is gone")))
+            };
         };
         let mut ids = BTreeSet::new();
         for partition in 0..partitions {
@@ -136,13 +140,21 @@ impl Gateway {
         let mut found = Vec::new();
         loop {
             let offset = found.last().map_or(0, |(last, _)| last + 1);
-            let ask = FetchAsk { topic: topic(), partition, offset, max_bytes: 1 << 20, leader_epoch: None };
+            let ask = FetchAsk {
+                topic: topic(),
+                partition,
+                offset,
+                max_bytes: 1 << 20,
+                leader_epoch: None,
+                last_fetched_epoch: None,
+            };
             let call = FetchCall {
                 partitions: vec![ask],
                 min_bytes: 1,
                 max_wait: Duration::ZERO,
                 max_bytes: 50 << 20,
                 isolation: Isolation::ReadUncommitted,
+                message_sets: None,
             };
             let fetched = self.engine.fetch(call).await.remove(0);
             if let Some(error) = fetched.error {
@@ -173,7 +185,8 @@ impl Gateway {
             for (&(_, partition), &wanted) in ledger.committed.range((group, i32::MIN)..=(group, i32::MAX)) {
                 let there = found.get(&partition).copied();
                 if there.is_none_or(|there| there < wanted) {
-                    let what = format!("group {group}, partition {partition}: {wanted} was committed, {there:?} is there");
+                    let what =
+                        format!("group {group}, partition {partition}: {wanted} was committed, {there:?} is there");
                     return Err(Violation(what));
                 }
                 checked.committed += 1;
@@ -192,9 +205,10 @@ impl Gateway {
 
     async fn produce(&self, batches: Vec<Batch>) -> Result<(), Violation> {
         let asks = batches.iter().map(Batch::ask).collect();
-        let pending = self.engine.submit_produce(asks, ProduceCapabilities { zstd: true }, PATIENCE).await;
+        let pending =
+            self.engine.submit_produce(asks, ProduceCapabilities { zstd: true, message_sets: false }, PATIENCE).await;
         for (batch, answer) in batches.into_iter().zip(pending.wait().await) {
-            match answer {
+            match answer.outcome {
                 Ok(produced) => {
                     for (offset, &(id, _)) in (produced.base_offset..).zip(&batch.records) {
                         self.disk.tell(Told::Record { partition: batch.partition, offset, id });
@@ -207,11 +221,8 @@ impl Gateway {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), Violation> {
-        let origin = Origin {
-            connection: Arc::new(Connected),
-            read_at: Instant::now(),
-            gaps: self.engine.gaps().count(),
-        };
+        let origin =
+            Origin { connection: Arc::new(Connected), read_at: Instant::now(), gaps: self.engine.gaps().count() };
         let Commit { group, partition, offset } = commit;
         let offsets = vec![CommitOffsetAsk {
             topic: topic(),
@@ -253,7 +264,8 @@ fn check_partition(
         match wanted.next_if(|((_, at), _)| *at == offset) {
             Some((_, &known)) if known == id => checked.records += 1,
             Some((_, known)) => {
-                let what = format!("partition {partition}, offset {offset}: record {known} was promised, {id} is there");
+                let what =
+                    format!("partition {partition}, offset {offset}: record {known} was promised, {id} is there");
                 return Err(Violation(what));
             }
             None => checked.unacknowledged += 1,

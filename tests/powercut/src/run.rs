@@ -184,8 +184,7 @@ pub fn run(plan: Plan) -> Result<Outcome, Box<Failure>> {
     for number in 0..=lives {
         let disk = Disk::of(end.machine.clone());
         let (was_cut, works) = (end.was_cut, number < lives);
-        let life =
-            Life { disk: &disk, ledger: &ledger, was_cut, works, rng: &mut rng, numbers: &mut numbers };
+        let life = Life { disk: &disk, ledger: &ledger, was_cut, works, rng: &mut rng, numbers: &mut numbers };
         let lived = live(plan.work, life);
         let checked = lived.map_err(|violation| {
             let place = format!("life {number}, {}", end.place);

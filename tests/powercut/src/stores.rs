@@ -232,8 +232,7 @@ impl<'a> User<'a> {
     }
 
     fn append(&self, life: &mut Life<'_>) -> Request<'a> {
-        let entries: Vec<_> =
-            (0..life.rng.usize(1..4)).map(|_| (life.next_number(), draw_len(life.rng))).collect();
+        let entries: Vec<_> = (0..life.rng.usize(1..4)).map(|_| (life.next_number(), draw_len(life.rng))).collect();
         let (disk, log) = (self.disk, &self.stores.log);
         async move {
             let mut staged = Vec::with_capacity(entries.len());
@@ -253,7 +252,11 @@ impl<'a> User<'a> {
                 disk.tell(Told::Element { position, sequence: element.sequence });
             }
             let own = tail.elements.iter().filter(|element| entries.iter().any(|(own, _)| *own == element.sequence));
-            if own.count() == entries.len() { Ok(()) } else { Err(Violation("an append is not in its own tail".into())) }
+            if own.count() == entries.len() {
+                Ok(())
+            } else {
+                Err(Violation("an append is not in its own tail".into()))
+            }
         }
         .boxed()
     }

@@ -23,6 +23,5 @@ pub use value::ConfigType;
 
 pub(crate) use describe::topic_configs;
 pub(crate) use settings::SettingsCache;
-#[allow(unused_imports, reason = "the produce path begins to read them with the old record formats")]
 pub(crate) use settings::{TopicCompression, TopicSettings};
 pub(crate) use validate::for_new_topic;

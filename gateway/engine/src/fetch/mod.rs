@@ -1,10 +1,11 @@
 //! The fetch path: plan from State, read through the cache, patch (design section 7).
 //!
-//! `plan.rs` decides from an immutable State which extents a call gets, `read.rs` reads and patches them, this file waits.
+//! `plan.rs` decides from an immutable State which extents a call gets, `read.rs` reads and patches them, and converts them
+//! for readers of message sets; this file waits.
 //!
 //! Promises: nothing past the high watermark (or, for readers of committed records, the last stable offset) is served; an
 //! offset is called out of range, and a topic unknown, only after a barrier (T5); damaged bytes are never served (I-10).
-//! Never: copies record bytes; holds a lock while it reads.
+//! Never: copies record bytes, but for readers of message sets; holds a lock while it reads.
 
 mod plan;
 mod read;
@@ -44,7 +45,8 @@ impl Engine {
                 continue;
             }
             let wakers = self.inner.replica.wakers();
-            let due = plan.available_bytes >= call.min_bytes || plan.has_error || wakers.is_interrupted();
+            let is_full = plan.available_bytes >= call.min_bytes || call.partitions.is_empty();
+            let due = is_full || plan.has_error || wakers.is_interrupted();
             if due || self.inner.parts.clock.now() >= deadline {
                 return Ok(plan);
             }

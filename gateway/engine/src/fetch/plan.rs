@@ -65,17 +65,20 @@ impl Plan {
         };
         let mut planned = PartitionPlan::known(ask, key, partition, call.isolation);
         if ask.leader_epoch.is_some_and(|epoch| epoch > 0) {
-            return self.refuse(planned, EngineError::UnknownLeaderEpoch);
+            return self.refuse(PartitionPlan::unknown(ask), EngineError::UnknownLeaderEpoch);
         }
-        if ask.offset < planned.log_start_offset || ask.offset > planned.high_watermark {
-            self.has_absence = true;
-            return self.refuse(planned, EngineError::OffsetOutOfRange);
+        let is_outside = ask.offset < planned.log_start_offset || ask.offset > planned.high_watermark;
+        // Kafka says so of an epoch that no record of the log has.
+        if is_outside || ask.last_fetched_epoch.is_some_and(|epoch| epoch > 0) {
+            self.has_absence |= is_outside;
+            return self.refuse(PartitionPlan::unknown(ask), EngineError::OffsetOutOfRange);
         }
         planned.max_bytes = ask.max_bytes;
         // What is read, not what is sent: where the batches end is known only then.
         let budget = ask.max_bytes.min(call.max_bytes.saturating_sub(self.available_bytes));
         // The first batch of the first partition that has one goes whole, whatever the budgets say (KIP-74).
-        let is_first = self.available_bytes == 0;
+        let is_first =
+            self.available_bytes == 0 || (call.message_sets.is_some() && self.available_bytes < call.max_bytes);
         let mut bytes = 0usize;
         for extent in partition.extents_from(ask.offset).take_while(|extent| extent.base_offset < planned.end_offset) {
             if bytes >= budget && !(is_first && bytes == 0) {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sluice_metadata::Extent;
-use sluice_records::{PatchPlan, take_batches};
+use sluice_records::{DownPlan, MessageFormat, PatchPlan, down_convert, take_batches};
 
 use super::plan::{PartitionPlan, Plan};
 use crate::api::{FetchCall, Fetched};
@@ -31,12 +31,24 @@ impl Engine {
         let mut sent = 0usize;
         for (partition, ropes) in plan.partitions.iter().zip(ropes) {
             is_stale |= matches!(ropes, Err(ReadFailure::Missing(_)));
-            let budget = partition.max_bytes.min(call.max_bytes.saturating_sub(sent));
-            let (records, bytes, error) =
-                match ropes.map_err(unreadable).and_then(|ropes| patch(partition, ropes, budget, sent == 0)) {
-                    Ok((records, bytes)) => (records, bytes, None),
-                    Err(error) => (Vec::new(), 0, Some(self.note_unreadable(partition, error))),
-                };
+            let left = call.max_bytes.saturating_sub(sent);
+            let share = Share {
+                bytes: partition.max_bytes.min(left),
+                first_whole: sent == 0 || (call.message_sets.is_some() && left > 0),
+            };
+            let patched = ropes.map_err(unreadable).and_then(|ropes| patch(partition, ropes, share));
+            let told = match call.message_sets {
+                None => patched,
+                Some(format) => {
+                    // Conversion takes long; other tasks get their turn in between.
+                    tokio::task::yield_now().await;
+                    patched.and_then(|(rope, _)| self.convert(partition, &rope, format, share))
+                }
+            };
+            let (records, bytes, error) = match told {
+                Ok((records, bytes)) => (records, bytes, None),
+                Err(error) => (Vec::new(), 0, Some(self.note_unreadable(partition, error))),
+            };
             sent = sent.saturating_add(bytes);
             answers.push(answer(partition, partition.error.clone().or(error), records));
         }
@@ -53,21 +65,53 @@ impl Engine {
         join_all(reads).await.into_iter().collect()
     }
 
+    /// The batches of `rope` as a message set.
+    fn convert(
+        &self,
+        partition: &PartitionPlan,
+        rope: &[Bytes],
+        format: MessageFormat,
+        share: Share,
+    ) -> Result<(Vec<Bytes>, usize), EngineError> {
+        let plan = DownPlan {
+            format,
+            from_offset: partition.offset,
+            max_bytes: share.bytes,
+            first_whole: share.first_whole,
+            max_decompressed: self.inner.parts.limits.decompressed_bytes_max,
+        };
+        let set = down_convert(rope, &plan)?.bytes;
+        let bytes = set.len();
+        Ok((vec![set], bytes))
+    }
+
     fn note_unreadable(&self, partition: &PartitionPlan, error: EngineError) -> EngineError {
         if matches!(error, EngineError::StorageCorrupt(_)) {
             self.inner.metrics.corrupt_extents.inc();
         }
-        tracing::warn!(partition = ?partition.key, offset = partition.offset, %error, "records could not be served");
+        // What this reader cannot be told is served to others.
+        if matches!(error, EngineError::Batch(_)) {
+            tracing::debug!(partition = ?partition.key, offset = partition.offset, %error, "records could not be converted");
+        } else {
+            tracing::warn!(partition = ?partition.key, offset = partition.offset, %error, "records could not be served");
+        }
         error
     }
 }
 
-/// The batches of a partition's extents, patched, within `budget` bytes; the first one whole if `first_whole`.
+/// What a partition may have of an answer.
+#[derive(Clone, Copy)]
+struct Share {
+    bytes: usize,
+    /// Whether its first batch is sent even if it is larger.
+    first_whole: bool,
+}
+
+/// The batches of a partition's extents, patched, within its share.
 fn patch(
     partition: &PartitionPlan,
     ropes: Vec<(Extent, Vec<Bytes>, bool)>,
-    budget: usize,
-    first_whole: bool,
+    share: Share,
 ) -> Result<(Vec<Bytes>, usize), EngineError> {
     let mut records = Vec::new();
     let mut sent = 0usize;
@@ -79,8 +123,8 @@ fn patch(
             check_crc: from_store,
             from_offset: partition.offset,
             end_offset: partition.end_offset,
-            max_bytes: budget.saturating_sub(sent),
-            first_whole: first_whole && sent == 0,
+            max_bytes: share.bytes.saturating_sub(sent),
+            first_whole: share.first_whole && sent == 0,
         };
         let taken = take_batches(&rope, &plan).map_err(|error| {
             let object = extent.object;

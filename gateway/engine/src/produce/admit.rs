@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sluice_metadata::{BatchVerdict, PartitionKey, State, Topic};
-use sluice_records::{ProduceRules, ValidBatch, validate_produce};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::batch::Admitted;
 use super::buffer::BufferedBatch;
-use crate::api::{ProduceAsk, ProduceCapabilities, Produced, TopicRef};
+use crate::api::{ProduceAnswer, ProduceAsk, ProduceCapabilities, Produced, TopicRef};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, EngineResult};
 use crate::replica::{Pending, give_up, waiter};
@@ -29,9 +29,14 @@ pub struct PendingProduce {
 
 #[derive(Debug)]
 enum Slot {
-    Answered(EngineResult<Produced>),
-    Waiting { key: PartitionKey, pending: Pending<EngineResult<BatchVerdict>> },
+    Answered(ProduceAnswer),
+    Waiting { key: PartitionKey, log_append_time_ms: Option<i64>, pending: Pending<EngineResult<BatchVerdict>> },
 }
+
+/// No offset of a log that was not asked.
+const NO_OFFSET: i64 = -1;
+/// The producer's timestamps were kept.
+const NO_TIMESTAMP: i64 = -1;
 
 impl Engine {
     /// Admits a Produce: waits for room, checks the batches, makes topics where that is allowed, and queues what is good.
@@ -44,7 +49,7 @@ impl Engine {
     ) -> PendingProduce {
         let inner = self.inner.clone();
         let deadline = inner.parts.clock.now() + answer_within(timeout);
-        let Some(permit) = inner.admit(&asks, deadline).await else {
+        let Some(mut permit) = inner.admit(&asks, deadline).await else {
             let error = EngineError::DidNotHappen("no room for more records in time".into());
             return PendingProduce::refused(inner, asks.len(), &error, deadline);
         };
@@ -52,32 +57,37 @@ impl Engine {
             let error = EngineError::DidNotHappen("the gateway is stopping".into());
             return PendingProduce::refused(inner, asks.len(), &error, deadline);
         }
-        let permit = Arc::new(permit);
         let keys = self.resolve_for_produce(&asks, deadline).await;
-        let view = inner.replica.view();
-        let mut slots = Vec::with_capacity(asks.len());
-        let mut batches = Vec::with_capacity(asks.len());
+        let mut admitted = Vec::with_capacity(asks.len());
         for (ask, key) in asks.into_iter().zip(keys) {
-            let checked = key.and_then(|key| Ok((key, inner.validate(&view, key, &ask, capabilities)?)));
-            slots.push(match checked {
-                Ok((key, batch)) => {
-                    inner.metrics.produce_batches.inc();
-                    inner.metrics.produce_bytes.inc_by(batch.byte_len() as u64);
-                    let (waiter, pending) = waiter();
-                    batches.push(BufferedBatch { key, batch, waiter, permit: permit.clone() });
-                    Slot::Waiting { key, pending }
-                }
-                Err(error) => Slot::Answered(Err(error)),
-            });
+            let one = inner.admit_ask(key, &ask, capabilities).await;
+            // At once: a request may hold many batches that grow a thousandfold.
+            admitted.push(one.and_then(|(key, one)| inner.extend(&mut permit, one.growth()).map(|()| (key, one))));
         }
-        if !batches.is_empty() {
-            inner.buffer.add(batches, deadline).await;
-        }
-        PendingProduce { inner, slots, deadline }
+        inner.queue(admitted, permit, deadline).await
     }
 
-    /// The partition of each ask, topics made where that is allowed. An absence is judged after a barrier (T5).
+    /// What is wrong with naming each of these partitions, without making any. An absence is judged after a barrier (T5).
+    pub async fn check_partitions(&self, asks: &[ProduceAsk], timeout: Duration) -> Vec<EngineResult<()>> {
+        let deadline = self.inner.parts.clock.now() + answer_within(timeout);
+        let keys = self.look_up(asks, deadline).await;
+        keys.into_iter().map(|key| key.map(|_| ())).collect()
+    }
+
+    /// The partition of each ask, topics made where that is allowed.
     async fn resolve_for_produce(&self, asks: &[ProduceAsk], deadline: Instant) -> Vec<EngineResult<PartitionKey>> {
+        let keys = self.look_up(asks, deadline).await;
+        let is_absent = |key: &EngineResult<_>| matches!(key, Err(EngineError::UnknownTopic));
+        if !self.inner.parts.settings.auto_create_topics || !keys.iter().any(is_absent) {
+            return keys;
+        }
+        self.create_missing(asks, deadline).await;
+        let view = self.inner.replica.view();
+        asks.iter().map(|ask| partition_key(&view, &ask.topic, ask.partition)).collect()
+    }
+
+    /// The partition of each ask. An absence is judged after a barrier (T5).
+    async fn look_up(&self, asks: &[ProduceAsk], deadline: Instant) -> Vec<EngineResult<PartitionKey>> {
         let view = self.inner.replica.view();
         let keys: Vec<_> = asks.iter().map(|ask| partition_key(&view, &ask.topic, ask.partition)).collect();
         if keys.iter().all(Result::is_ok) {
@@ -88,9 +98,6 @@ impl Engine {
         if let Err(error) = in_time.unwrap_or_else(|_| Err(EngineError::NotFresh("no answer in time".into()))) {
             let refused = EngineError::DidNotHappen(error.to_string());
             return keys.into_iter().map(|key| key.map_err(|_| refused.clone())).collect();
-        }
-        if self.inner.parts.settings.auto_create_topics {
-            self.create_missing(asks, deadline).await;
         }
         let view = self.inner.replica.view();
         asks.iter().map(|ask| partition_key(&view, &ask.topic, ask.partition)).collect()
@@ -129,24 +136,78 @@ impl Inner {
         tokio::time::timeout_at(deadline, semaphore.acquire_many_owned(permits)).await.ok()?.ok()
     }
 
-    fn validate(
+    /// Takes the records of one partition. Other tasks get their turn in between: a topic may want them decompressed.
+    async fn admit_ask(
         &self,
-        view: &State,
-        key: PartitionKey,
+        key: EngineResult<PartitionKey>,
         ask: &ProduceAsk,
         capabilities: ProduceCapabilities,
-    ) -> EngineResult<ValidBatch> {
-        let max = view
-            .topic_by_id(key.topic_id)
-            .map_or(self.parts.limits.message_bytes_max, |topic| self.topic_settings(view, topic).max_message_bytes);
-        let rules = ProduceRules { max_batch_bytes: max, allow_zstd: capabilities.zstd, exactly_one: true };
-        let records = ask.records.as_ref().filter(|records| !records.is_empty());
-        let records = records.ok_or_else(|| EngineError::InvalidRequest("the partition has no records".into()))?;
-        let batch = validate_produce(records, &rules)?;
-        if batch.header.is_transactional() {
-            return Err(EngineError::TransactionsUnsupported);
+    ) -> Result<(PartitionKey, Admitted), ProduceAnswer> {
+        let key = key.map_err(ProduceAnswer::not_of_log)?;
+        let outcome = {
+            let view = self.replica.view();
+            let topic = view.topic_by_id(key.topic_id).ok_or(EngineError::UnknownTopic);
+            topic.and_then(|topic| self.admit_records(&view, topic, ask.records.as_ref(), capabilities))
+        };
+        if outcome.as_ref().is_ok_and(|admitted| admitted.was_opened) {
+            tokio::task::yield_now().await;
         }
-        Ok(batch)
+        outcome.map(|admitted| (key, admitted)).map_err(|error| match &error {
+            EngineError::Batch(batch) if batch.is_of_log() => {
+                let log_start_offset = log_start_offset(&self.replica.view(), key);
+                ProduceAnswer { outcome: Err(error), log_start_offset }
+            }
+            _ => ProduceAnswer::not_of_log(error),
+        })
+    }
+
+    /// Adds room to a permit for a batch that became larger than it was sent. Refused when there is none now: waiting for it
+    /// while others wait for what this request holds might take for ever.
+    fn extend(&self, permit: &mut OwnedSemaphorePermit, growth: usize) -> Result<(), ProduceAnswer> {
+        if growth == 0 {
+            return Ok(());
+        }
+        let extra = u32::try_from(growth).ok();
+        let extra = extra.and_then(|extra| self.produce_permits.clone().try_acquire_many_owned(extra).ok());
+        let no_room = || EngineError::DidNotHappen("no room for records that grew".into());
+        permit.merge(extra.ok_or_else(|| ProduceAnswer::not_of_log(no_room()))?);
+        Ok(())
+    }
+
+    /// Queues what was admitted.
+    async fn queue(
+        self: Arc<Self>,
+        admitted: Vec<Result<(PartitionKey, Admitted), ProduceAnswer>>,
+        permit: OwnedSemaphorePermit,
+        deadline: Instant,
+    ) -> PendingProduce {
+        let permit = Arc::new(permit);
+        let mut slots = Vec::with_capacity(admitted.len());
+        let mut batches = Vec::with_capacity(admitted.len());
+        for admitted in admitted {
+            let (key, Admitted { batch, log_append_time_ms, .. }) = match admitted {
+                Ok(admitted) => admitted,
+                Err(answer) => {
+                    slots.push(Slot::Answered(answer));
+                    continue;
+                }
+            };
+            self.metrics.produce_batches.inc();
+            self.metrics.produce_bytes.inc_by(batch.byte_len() as u64);
+            let (waiter, pending) = waiter();
+            batches.push(BufferedBatch { key, batch, waiter, permit: permit.clone() });
+            slots.push(Slot::Waiting { key, log_append_time_ms, pending });
+        }
+        if !batches.is_empty() {
+            self.buffer.add(batches, deadline).await;
+        }
+        PendingProduce { inner: self, slots, deadline }
+    }
+}
+
+impl ProduceAnswer {
+    fn not_of_log(error: EngineError) -> Self {
+        Self { outcome: Err(error), log_start_offset: NO_OFFSET }
     }
 }
 
@@ -172,25 +233,28 @@ fn answer_within(timeout: Duration) -> Duration {
 
 impl PendingProduce {
     fn refused(inner: Arc<Inner>, count: usize, error: &EngineError, deadline: Instant) -> Self {
-        let slots = (0..count).map(|_| Slot::Answered(Err(error.clone()))).collect();
+        let slots = (0..count).map(|_| Slot::Answered(ProduceAnswer::not_of_log(error.clone()))).collect();
         Self { inner, slots, deadline }
     }
 
     /// The answers: `answers[i]` answers `asks[i]`.
-    pub async fn wait(self) -> Vec<EngineResult<Produced>> {
+    pub async fn wait(self) -> Vec<ProduceAnswer> {
         let time_is_up = tokio::time::sleep_until(self.deadline);
         tokio::pin!(time_is_up);
         let mut answers = Vec::with_capacity(self.slots.len());
         for slot in self.slots {
             answers.push(match slot {
                 Slot::Answered(answer) => answer,
-                Slot::Waiting { key, mut pending } => {
+                Slot::Waiting { key, log_append_time_ms, mut pending } => {
                     let verdict = tokio::select! {
                         biased;
                         verdict = &mut pending.reply => verdict.unwrap_or_else(|_| Err(lost())),
                         () = &mut time_is_up => Err(give_up(&pending)),
                     };
-                    verdict.and_then(|verdict| produced(&self.inner.replica.view(), key, verdict))
+                    match verdict {
+                        Ok(verdict) => answer(&self.inner.replica.view(), key, verdict, log_append_time_ms),
+                        Err(error) => ProduceAnswer::not_of_log(error),
+                    }
                 }
             });
         }
@@ -203,18 +267,26 @@ fn lost() -> EngineError {
     EngineError::OutcomeUnknown("the gateway stopped".into())
 }
 
+fn log_start_offset(view: &State, key: PartitionKey) -> i64 {
+    view.partition(&key).map_or(NO_OFFSET, |partition| partition.log_start_offset())
+}
+
 /// What a verdict of apply means to the client.
-fn produced(view: &State, key: PartitionKey, verdict: BatchVerdict) -> EngineResult<Produced> {
-    let log_start_offset = view.partition(&key).map_or(0, |partition| partition.log_start_offset());
+fn answer(view: &State, key: PartitionKey, verdict: BatchVerdict, log_append_time_ms: Option<i64>) -> ProduceAnswer {
+    let refused = |error| ProduceAnswer::not_of_log(error);
+    let done = |base_offset, log_append_time_ms| ProduceAnswer {
+        outcome: Ok(Produced { base_offset, log_append_time_ms }),
+        log_start_offset: log_start_offset(view, key),
+    };
     match verdict {
-        BatchVerdict::Accepted { base_offset } | BatchVerdict::Duplicate { base_offset, .. } => {
-            Ok(Produced { base_offset, log_start_offset })
-        }
-        BatchVerdict::OutOfOrderSequence { expected } => Err(EngineError::OutOfOrderSequence { expected }),
-        BatchVerdict::StaleEpoch => Err(EngineError::StaleProducerEpoch),
-        BatchVerdict::UnknownPartition => Err(EngineError::UnknownPartition),
-        BatchVerdict::Invalid(reason) => Err(EngineError::InvalidRequest(format!("{reason:?}"))),
-        BatchVerdict::LimitReached => Err(EngineError::LimitReached("of the partition".into())),
+        BatchVerdict::Accepted { base_offset } => done(base_offset, log_append_time_ms.unwrap_or(NO_TIMESTAMP)),
+        // As in Kafka, also where the topic has the producers' timestamps.
+        BatchVerdict::Duplicate { base_offset, timestamp } => done(base_offset, timestamp),
+        BatchVerdict::OutOfOrderSequence { expected } => refused(EngineError::OutOfOrderSequence { expected }),
+        BatchVerdict::StaleEpoch => refused(EngineError::StaleProducerEpoch),
+        BatchVerdict::UnknownPartition => refused(EngineError::UnknownPartition),
+        BatchVerdict::Invalid(reason) => refused(EngineError::InvalidRequest(format!("{reason:?}"))),
+        BatchVerdict::LimitReached => refused(EngineError::LimitReached("of the partition".into())),
     }
 }
 

@@ -99,8 +99,14 @@ async fn budgets_hold_but_the_first_batch_is_whole() {
             a.produce("t", partition, batch(&[&value])).await.unwrap();
         }
     }
-    let ask =
-        |partition, max_bytes| FetchAsk { topic: topic("t"), partition, offset: 0, max_bytes, leader_epoch: None };
+    let ask = |partition, max_bytes| FetchAsk {
+        topic: topic("t"),
+        partition,
+        offset: 0,
+        max_bytes,
+        leader_epoch: None,
+        last_fetched_epoch: None,
+    };
     let mut tight = call(vec![ask(0, 10), ask(1, 10)], Duration::ZERO);
     let fetched = a.engine.fetch(tight.clone()).await;
     assert_eq!((decode(&fetched[0]).len(), decode(&fetched[1]).len()), (1, 0));

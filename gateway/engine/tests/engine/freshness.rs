@@ -198,6 +198,7 @@ async fn polls_that_may_lag_make_nothing_fresh_and_are_strong_once_a_second() {
         offset: 0,
         max_bytes: 1,
         leader_epoch: None,
+        last_fetched_epoch: None,
     };
     let fetch = tokio::spawn(async move { engine.fetch(super::support::call(vec![ask], secs(60))).await });
     settle().await;

@@ -137,8 +137,11 @@ async fn a_request_of_many_partitions_is_answered_partition_by_partition() {
         ask(2, None),
         ask(2, Some(batch(&["d"]))),
     ];
-    let pending = a.engine.submit_produce(asks, ProduceCapabilities { zstd: true }, Duration::from_secs(9)).await;
-    let answers = pending.wait().await;
+    let pending = a
+        .engine
+        .submit_produce(asks, ProduceCapabilities { zstd: true, message_sets: false }, Duration::from_secs(9))
+        .await;
+    let answers: Vec<_> = pending.wait().await.into_iter().map(|answer| answer.outcome).collect();
     assert_eq!(answers[0].as_ref().unwrap().base_offset, 0);
     assert!(matches!(answers[1], Err(EngineError::UnknownPartition)));
     assert!(matches!(answers[2], Err(EngineError::Batch(_))));

@@ -117,8 +117,11 @@ impl Gateway {
         timeout: Duration,
     ) -> EngineResult<Produced> {
         let ask = ProduceAsk { topic: topic(name), partition, records: Some(records) };
-        let pending = self.engine.submit_produce(vec![ask], ProduceCapabilities { zstd: true }, timeout).await;
-        pending.wait().await.remove(0)
+        let pending = self
+            .engine
+            .submit_produce(vec![ask], ProduceCapabilities { zstd: true, message_sets: false }, timeout)
+            .await;
+        pending.wait().await.remove(0).outcome
     }
 
     pub async fn fetch(&self, name: &str, partition: i32, offset: i64) -> Fetched {
@@ -126,7 +129,14 @@ impl Gateway {
     }
 
     pub async fn fetch_waiting(&self, name: &str, partition: i32, offset: i64, max_wait: Duration) -> Fetched {
-        let ask = FetchAsk { topic: topic(name), partition, offset, max_bytes: 1 << 20, leader_epoch: None };
+        let ask = FetchAsk {
+            topic: topic(name),
+            partition,
+            offset,
+            max_bytes: 1 << 20,
+            leader_epoch: None,
+            last_fetched_epoch: None,
+        };
         self.engine.fetch(call(vec![ask], max_wait)).await.remove(0)
     }
 
@@ -156,7 +166,14 @@ impl Gateway {
 }
 
 pub fn call(partitions: Vec<FetchAsk>, max_wait: Duration) -> FetchCall {
-    FetchCall { partitions, min_bytes: 1, max_wait, max_bytes: 50 << 20, isolation: Isolation::ReadUncommitted }
+    FetchCall {
+        partitions,
+        min_bytes: 1,
+        max_wait,
+        max_bytes: 50 << 20,
+        isolation: Isolation::ReadUncommitted,
+        message_sets: None,
+    }
 }
 
 /// Offsets and values of what a fetch brought, read as a client would: from the bytes alone.

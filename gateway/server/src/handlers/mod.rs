@@ -38,7 +38,7 @@ pub(crate) mod produce;
 pub(crate) mod sync_group;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sluice_engine::{
@@ -113,6 +113,11 @@ fn leader_epoch_from(epoch: i32) -> Option<i32> {
 /// How requests of this version name a topic.
 fn topic_ref(by_id: bool, name: &KString, id: Uuid) -> TopicRef {
     if by_id { TopicRef::Id(id) } else { TopicRef::Name(name.as_str().to_owned()) }
+}
+
+/// Where in an answer a topic stands: Kafka names each once, however often a request does. `next` is for one not seen yet.
+fn place_of<K: Ord>(places: &mut BTreeMap<K, usize>, topic: K, next: usize) -> usize {
+    *places.entry(topic).or_insert(next)
 }
 
 /// A nullable string as the engine takes it.

@@ -43,14 +43,8 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut parsed = Arguments {
-        seeds: 500,
-        from: 1,
-        teeth: 100,
-        jobs: 8,
-        work: None,
-        keep: PathBuf::from("target/powercut"),
-    };
+    let mut parsed =
+        Arguments { seeds: 500, from: 1, teeth: 100, jobs: 8, work: None, keep: PathBuf::from("target/powercut") };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let value = given.next().ok_or(format!("{name} needs a value"))?;
@@ -122,7 +116,10 @@ fn lose_nothing(arguments: &Arguments) -> bool {
     let Outcome { cuts, kills, operations, checked } = &sum;
     let (seeds, took) = (arguments.seeds, started.elapsed().as_secs_f64());
     let losses: u64 = cuts.values().sum();
-    println!("powercut: {seeds} seeds from {} on, {losses} losses of power, {kills} kills, {took:.1} s", arguments.from);
+    println!(
+        "powercut: {seeds} seeds from {} on, {losses} losses of power, {kills} kills, {took:.1} s",
+        arguments.from
+    );
     let mut by_operation: Vec<_> = cuts.iter().collect();
     by_operation.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let by_operation: Vec<_> = by_operation.iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -130,12 +127,7 @@ fn lose_nothing(arguments: &Arguments) -> bool {
     println!(
         "  found again: {} acknowledged records, {} committed offsets, {} elements of the log, {} objects or deletions, \
          {} items of the view; {} things that nobody had been told of were there, whole",
-        checked.records,
-        checked.committed,
-        checked.elements,
-        checked.objects,
-        checked.shown,
-        checked.unacknowledged
+        checked.records, checked.committed, checked.elements, checked.objects, checked.shown, checked.unacknowledged
     );
     println!("  runs that lost or damaged something: {}", failures.len());
     for (plan, failure) in failures.iter().take(TOLD_MAX) {
@@ -155,7 +147,8 @@ fn catch_skips(arguments: &Arguments) -> bool {
             break;
         }
         let started = Instant::now();
-        for (work, results) in by_work(run_all(&plans(arguments, arguments.teeth, Some(Skip { kind })), arguments.jobs)) {
+        for (work, results) in by_work(run_all(&plans(arguments, arguments.teeth, Some(Skip { kind })), arguments.jobs))
+        {
             let caught = results.iter().filter(|result| result.is_err()).count() as u64;
             let of = results.len() as u64;
             let is_caught = caught * 100 >= least * of;
