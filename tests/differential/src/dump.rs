@@ -131,6 +131,35 @@ impl Node {
         });
     }
 
+    /// Puts `value` in the place of every leaf that is called `field`.
+    pub(crate) fn replace(&mut self, field: &str, value: &str) {
+        self.for_each_leaf(field, &mut |leaf| value.clone_into(leaf));
+    }
+
+    /// Says of every text called `field` only that there is one.
+    pub(crate) fn shorten(&mut self, field: &str) {
+        self.for_each_leaf(field, &mut |leaf| {
+            if leaf.len() > 2 && leaf.starts_with('"') {
+                "‹text›".clone_into(leaf);
+            }
+        });
+    }
+
+    fn for_each_leaf(&mut self, field: &str, change: &mut dyn FnMut(&mut String)) {
+        match self {
+            Self::Leaf(_) => {}
+            Self::List(elements) => elements.iter_mut().for_each(|e| e.for_each_leaf(field, change)),
+            Self::Fields(fields) => {
+                for (name, node) in fields {
+                    match node {
+                        Self::Leaf(leaf) if name == field => change(leaf),
+                        _ => node.for_each_leaf(field, change),
+                    }
+                }
+            }
+        }
+    }
+
     fn for_each_list(&mut self, list: &str, change: &mut dyn FnMut(&mut Vec<Node>)) {
         match self {
             Self::Leaf(_) => {}

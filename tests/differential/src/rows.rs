@@ -52,6 +52,12 @@ rows! {
     // Admin.
     CREATE_TOPICS = "CreateTopics";
     DELETE_TOPICS = "DeleteTopics";
+    CREATE_PARTITIONS = "CreatePartitions to <= current INVALID_PARTITIONS 37";
+    DELETE_RECORDS = "DeleteRecords beyond HW OFFSET_OUT_OF_RANGE 1, `-1` = HW, response low_watermark";
+    DESCRIBE_CONFIGS = "DescribeConfigs: unknown topic 3, bad broker id INVALID_REQUEST 42, group resources when >= 4.0";
+    ALTER_CONFIGS = "IncrementalAlterConfigs: unknown topic 3, wrong op INVALID_REQUEST/INVALID_CONFIG";
+    ELECT_LEADERS = "ElectLeaders ELECTION_NOT_NEEDED 84, NO_REASSIGNMENT_IN_PROGRESS 85";
+    DESCRIBE_CLUSTER = "DescribeCluster cluster id non-null string and controller id = a listed broker";
     // Framing.
     CORRELATION = "correlation ids echo in order per connection";
     NULL_EMPTY = "null vs empty arrays in Metadata (v0: empty = all; v1+: null = all, empty = none)";

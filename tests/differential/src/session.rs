@@ -13,16 +13,16 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use sluice_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use sluice_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
-use sluice_protocol::messages::metadata::MetadataRequestTopic;
 use sluice_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, FetchResponse, InitProducerIdResponse, JoinGroupResponse,
-    ListOffsetsRequest, MetadataRequest, MetadataResponse,
+    ListOffsetsRequest, MetadataResponse,
 };
 use sluice_protocol::{ErrorCode, KString, Message, Request, decode_response, encode_request, encode_response};
 use uuid::Uuid;
 
 use crate::batches;
 use crate::dump::{Aliases, Line, Node};
+use crate::requests;
 
 /// Longest wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -363,12 +363,7 @@ impl Session {
     /// Waits until a topic has leaders: Kafka tells of a topic a little before its brokers lead it.
     pub(crate) fn await_topic(&mut self, name: &KString) -> Result<Uuid> {
         let until = Instant::now() + DEADLINE;
-        let topic = MetadataRequestTopic { name: Some(name.clone()), ..MetadataRequestTopic::default() };
-        let request = MetadataRequest {
-            topics: Some(vec![topic]),
-            allow_auto_topic_creation: false,
-            ..MetadataRequest::default()
-        };
+        let request = requests::metadata(&[name]);
         loop {
             let answer = self.prepare(12, &request)?;
             let topic = answer.topics.first().context("a topic in the answer")?;
@@ -381,15 +376,22 @@ impl Session {
         }
     }
 
+    /// Waits until a topic has this many partitions, each with a leader and a log.
+    pub(crate) fn await_partitions(&mut self, name: &KString, count: usize) -> Result<()> {
+        let until = Instant::now() + DEADLINE;
+        while self.prepare(12, &requests::metadata(&[name]))?.topics.first().map(|t| t.partitions.len()) != Some(count)
+        {
+            ensure!(Instant::now() < until, "topic {name} has not {count} partitions");
+            std::thread::park_timeout(POLL);
+        }
+        self.await_topic(name)?;
+        self.await_logs(name, i32::try_from(count)?)
+    }
+
     /// Waits until a topic is gone.
     pub(crate) fn await_no_topic(&mut self, name: &KString) -> Result<()> {
         let until = Instant::now() + DEADLINE;
-        let topic = MetadataRequestTopic { name: Some(name.clone()), ..MetadataRequestTopic::default() };
-        let request = MetadataRequest {
-            topics: Some(vec![topic]),
-            allow_auto_topic_creation: false,
-            ..MetadataRequest::default()
-        };
+        let request = requests::metadata(&[name]);
         loop {
             let answer = self.prepare(12, &request)?;
             if answer.topics.iter().all(|t| t.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) {

@@ -86,6 +86,7 @@ pub(super) const ALL: &[Situation] = &[
         let groups = one_of_each(s)?;
         s.over(0).ask_shaped(v, &describe(&groups.iter().collect::<Vec<_>>()), |answer, _| {
             answer.sort("members");
+            answer.sort("groups");
         });
         Ok(())
     }),
@@ -103,7 +104,8 @@ pub(super) const ALL: &[Situation] = &[
     }),
     family("what one may do with a group", "DescribeGroups", 3..=6, |s, v| {
         let (group, none) = (alone_in(s, "g")?.group, s.name("none"));
-        s.ask(v, &DescribeGroupsRequest { include_authorized_operations: true, ..describe(&[&group, &none]) });
+        let request = DescribeGroupsRequest { include_authorized_operations: true, ..describe(&[&group, &none]) };
+        s.ask_shaped(v, &request, |answer, _| answer.sort("groups"));
         Ok(())
     }),
     situation("a group twice in one DescribeGroups", "DescribeGroups", |s, _| {

@@ -122,12 +122,19 @@ pub(super) const ALL: &[Situation] = &[
         s.ask_shaped(9, &MetadataRequest { allow_auto_topic_creation: true, ..everything() }, own);
         Ok(())
     }),
+    family("authorized operations of an id that no topic has", rows::UNKNOWN_ID, 12..=13, |s, v| {
+        let mut request = metadata_by_id(&[NO_SUCH_ID]);
+        request.include_topic_authorized_operations = true;
+        s.ask(v, &request);
+        Ok(())
+    }),
     family("authorized operations are told where they are asked for", "Metadata", 8..=13, |s, v| {
         let name = s.topic("a")?;
-        let mut request = metadata(&[&name]);
+        let none = s.name("none");
+        let mut request = metadata(&[&name, &none, &KString::from("a b")]);
         request.include_topic_authorized_operations = true;
         request.include_cluster_authorized_operations = v <= 10;
-        s.ask(v, &request);
+        s.ask_shaped(v, &request, sorted);
         Ok(())
     }),
 ];

@@ -2,6 +2,8 @@
 //!
 //! Promises: each is a sentence that holds or fails by itself, in any order and beside any other (unless it says `alone`).
 
+mod cluster;
+mod configs;
 mod fetch;
 mod framing;
 mod groups;
@@ -11,6 +13,7 @@ mod members;
 mod membership;
 mod metadata;
 mod offsets;
+mod partitions;
 mod produce;
 mod topics;
 
@@ -35,6 +38,9 @@ pub(crate) fn all() -> Vec<Situation> {
         members::ALL,
         offsets::ALL,
         groups::ALL,
+        partitions::ALL,
+        cluster::ALL,
+        configs::ALL,
     ]
     .concat()
 }
