@@ -3,25 +3,27 @@
 //! Promises: answers leave in the order of the requests (I-07), each with the correlation id of its own; requests that
 //! overlap (Produce) are begun one after the other and waited for together, any other runs alone, as in Kafka; answers
 //! that are ready together leave in one `writev`. Whatever a peer sends, or does not read, costs a bounded amount of
-//! memory and no other connection anything (I-09). An idle connection holds no buffer. Never: knows an API.
-//! Called by `listener`.
+//! memory (I-09), and other connections no more than their turns: after so many requests or bytes the next one is served.
+//! An idle connection holds no buffer. Never: knows an API. Called by `listener`.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use prometheus_client::metrics::gauge::Gauge;
 use sluice_engine::Liveness;
 use sluice_runtime::{Duplex, GapWatch, PeerAddr, SharedClock};
 use std::future::poll_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::futures::OwnedNotified;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
+use crate::admission::{Admission, Lease, RequestMemory};
+use crate::deadlines::{Circumstances, Deadlines};
 use crate::frame::{BufferPool, Coming, FrameReader, guess_protocol};
 use crate::inflight::{Inflight, Measured, poll_caught};
 use crate::limits::Limits;
@@ -31,9 +33,6 @@ use crate::outbox::Outbox;
 use crate::refusal::Close;
 use crate::request::{Caller, Dispatch, Outcome, Stage};
 use crate::shutdown::Steps;
-
-/// Unit of the permits for request memory.
-const PERMIT_BYTES: usize = 1 << 10;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -45,8 +44,7 @@ pub(crate) struct Shared {
     pub(crate) steps: Steps,
     /// Notices when the process did not run for a while (T7).
     gaps: Arc<GapWatch>,
-    /// One permit per KiB of `Limits::request_bytes_max`.
-    request_memory: Arc<Semaphore>,
+    memory: RequestMemory,
     pub(crate) dispatch: Arc<dyn Dispatch>,
 }
 
@@ -58,29 +56,24 @@ impl Shared {
         metrics: Metrics,
         dispatch: Arc<dyn Dispatch>,
     ) -> Self {
-        let permits = (limits.request_bytes_max / PERMIT_BYTES).clamp(1, max_permits());
         Self {
+            memory: RequestMemory::new(&limits, &metrics),
             clock,
             gaps,
             metrics,
             buffers: BufferPool::new(&limits),
             log_gate: LogGate::new(limits.log_lines_max, limits.log_window),
             steps: Steps::default(),
-            request_memory: Arc::new(Semaphore::new(permits)),
             dispatch,
             limits,
         }
     }
 
-    /// Permits for a request of so many bytes; never more than there are, or it would wait for ever.
-    fn permits(&self, bytes: usize) -> u32 {
-        let there_are = (self.limits.request_bytes_max / PERMIT_BYTES).clamp(1, max_permits());
-        u32::try_from(bytes.div_ceil(PERMIT_BYTES).min(there_are)).unwrap_or(u32::MAX)
+    /// Whether answers wait for slow readers in more memory than there is for them.
+    fn is_scarce(&self) -> bool {
+        let waiting = usize::try_from(self.metrics.waiting_answer_bytes.get()).unwrap_or_default();
+        waiting > self.limits.answer_bytes_max
     }
-}
-
-fn max_permits() -> usize {
-    usize::try_from(u32::MAX).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
 /// A request in its first stage.
@@ -93,37 +86,39 @@ struct Running {
     _memory: Lease,
 }
 
-/// Memory of a request: given back by whoever is done with it first, the stage that ends or the last slice of the frame.
-/// A Join or Sync that waits for others has let go of its frame long before it is answered.
-#[derive(Clone, Default)]
-struct Lease(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+/// What a connection may still do before others have their turn.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    requests: usize,
+    bytes: usize,
+}
 
-impl Drop for Lease {
+impl Turn {
+    fn is_over(self) -> bool {
+        self.requests == 0 || self.bytes == 0
+    }
+}
+
+/// The part of a connection in the count of answers that wait.
+struct WaitingAnswers {
+    all: Gauge,
+    bytes: usize,
+}
+
+impl WaitingAnswers {
+    fn set(&mut self, bytes: usize) {
+        if bytes != self.bytes {
+            let of = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+            self.all.inc_by(of(bytes).saturating_sub(of(self.bytes)));
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for WaitingAnswers {
     fn drop(&mut self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.set(0);
     }
-}
-
-/// A frame that gives its memory back.
-struct LeasedFrame {
-    frame: Bytes,
-    _memory: Lease,
-}
-
-impl AsRef<[u8]> for LeasedFrame {
-    fn as_ref(&self) -> &[u8] {
-        &self.frame
-    }
-}
-
-/// Permission for the memory of the frame being received.
-enum Admission {
-    /// Not asked for.
-    Idle,
-    /// Asked for.
-    Waiting(BoxFuture<'static, Option<OwnedSemaphorePermit>>),
-    /// Given.
-    Granted(OwnedSemaphorePermit),
 }
 
 /// A connection being served.
@@ -144,11 +139,9 @@ pub(crate) struct Connection {
     ending: Option<Close>,
     /// The signal to stop, until it came.
     stop: Option<Pin<Box<OwnedNotified>>>,
-    timer: Pin<Box<Sleep>>,
-    /// When bytes last moved, either way.
-    last_active: Instant,
-    /// Since when the peer has been taking nothing of a waiting answer.
-    stalled_since: Option<Instant>,
+    deadlines: Deadlines,
+    turn: Turn,
+    waiting: WaitingAnswers,
     /// Whether a whole frame has ever come.
     has_spoken_kafka: bool,
     /// Clock gaps before this connection.
@@ -163,16 +156,16 @@ impl Connection {
             stream,
             caller,
             frames: FrameReader::default(),
-            admission: Admission::Idle,
+            admission: Admission::default(),
             running: None,
             inflight: Inflight::default(),
             outbox: Outbox::default(),
             has_dropped: false,
             ending: stop.is_none().then_some(Close::Stopped),
             stop,
-            timer: Box::pin(sleep_until(now + shared.limits.idle_timeout)),
-            last_active: now,
-            stalled_since: None,
+            deadlines: Deadlines::new(now, &shared.limits),
+            turn: Turn { requests: 0, bytes: 0 },
+            waiting: WaitingAnswers { all: shared.metrics.waiting_answer_bytes.clone(), bytes: 0 },
             has_spoken_kafka: false,
             gaps_before: shared.gaps.count(),
             shared,
@@ -227,11 +220,15 @@ impl Connection {
         if let Err(close) = self.poll_work(cx) {
             return Poll::Ready(close);
         }
+        self.waiting.set(self.outbox.len());
         let is_done = self.running.is_none() && self.inflight.is_empty() && self.outbox.is_empty();
         if is_done && let Some(close) = self.ending.take() {
             return Poll::Ready(close);
         }
-        self.poll_timer(cx)
+        let Shared { limits, clock, .. } = &*self.shared;
+        let is_working = self.running.is_some() || !self.inflight.is_empty();
+        let circumstances = || Circumstances { is_working, is_scarce: self.shared.is_scarce() };
+        self.deadlines.poll(cx, || clock.now(), circumstances, limits)
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
@@ -243,12 +240,19 @@ impl Connection {
         }
     }
 
-    /// Does everything that can be done now. Errors end the connection at once.
+    /// Does what can be done now, in one turn. Errors end the connection at once.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        self.turn =
+            Turn { requests: self.shared.limits.turn_requests.max(1), bytes: self.shared.limits.turn_bytes.max(1) };
         loop {
             // Requests before bytes: what arrived together is begun together, and its answers leave together.
-            while self.poll_running(cx) || self.poll_inflight(cx) || self.start_next() {}
+            while self.poll_running(cx) || self.poll_inflight(cx) || self.start_next(cx) {}
             let has_written = self.poll_write(cx)?;
+            if self.turn.is_over() {
+                // Woken here, the task goes to the end of the line.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             let has_read = self.poll_read(cx)?;
             if !has_written && !has_read {
                 return Ok(());
@@ -319,8 +323,8 @@ impl Connection {
     }
 
     /// Begins the next request if it is there and its turn has come. True if anything changed.
-    fn start_next(&mut self) -> bool {
-        if self.running.is_some() || self.ending.as_ref().is_some_and(Close::drops_unread) {
+    fn start_next(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.running.is_some() || self.turn.requests == 0 || self.ending.as_ref().is_some_and(Close::drops_unread) {
             return false;
         }
         let coming = match self.frames.coming(&self.shared.limits) {
@@ -332,7 +336,7 @@ impl Connection {
                 return true;
             }
         };
-        if !self.may_start(coming) {
+        if !self.may_start(coming) || self.poll_decoding(cx, coming).is_pending() {
             return false;
         }
         if self.shared.gaps.count() != self.gaps_before {
@@ -340,6 +344,8 @@ impl Connection {
             return true;
         }
         self.has_spoken_kafka = true;
+        self.turn.requests = self.turn.requests.saturating_sub(1);
+        self.deadlines.note_not_half_read();
         let (frame, memory) = self.take_frame(coming);
         let (dispatch, caller) = (&self.shared.dispatch, &self.caller);
         match catch_unwind(AssertUnwindSafe(|| dispatch.start(frame, caller))) {
@@ -356,18 +362,30 @@ impl Connection {
         true
     }
 
-    /// The next frame, and the memory it was granted.
+    /// Whether what the frame decodes to has the memory it may need.
+    fn poll_decoding(&mut self, cx: &mut Context<'_>, coming: Coming) -> Poll<()> {
+        if coming.len <= self.shared.limits.frame_bytes_free {
+            return Poll::Ready(());
+        }
+        let estimate = self.shared.dispatch.memory_estimate(coming.key, coming.len);
+        self.admission.poll_decode(cx, &self.shared.memory, estimate.saturating_sub(coming.len))
+    }
+
+    /// The next frame, and the memory that is held for it.
     fn take_frame(&mut self, coming: Coming) -> (Bytes, Lease) {
         let frame = self.frames.take(coming, &self.shared.limits);
-        let Admission::Granted(permit) = std::mem::replace(&mut self.admission, Admission::Idle) else {
+        if coming.len <= self.shared.limits.frame_bytes_free {
+            if !self.admission.is_empty() {
+                self.admission.release();
+            }
             return (frame, Lease::default());
-        };
-        let memory = Lease(Arc::new(Mutex::new(Some(permit))));
+        }
+        let memory = self.admission.hand_over();
         // What overlaps is Produce, whose records stay in the cache.
         if coming.key.is_some_and(|key| self.shared.dispatch.overlaps(key)) {
             return (frame, memory);
         }
-        (Bytes::from_owner(LeasedFrame { frame, _memory: memory.clone() }), memory)
+        (memory.bind(frame), memory)
     }
 
     /// Requests that overlap wait for room, others for the answers of all before them.
@@ -390,48 +408,63 @@ impl Connection {
         match self.outbox.poll_write(cx, &mut *self.stream) {
             Poll::Ready(Ok(written)) => {
                 self.shared.metrics.bytes_sent.inc_by(written.try_into().unwrap_or_default());
-                self.last_active = self.shared.clock.now();
-                self.stalled_since = None;
+                self.turn.bytes = self.turn.bytes.saturating_sub(written);
+                self.deadlines.note_written(self.shared.clock.now(), written, self.outbox.len());
                 Ok(true)
             }
             Poll::Ready(Err(_)) if self.has_dropped => {
                 // Nobody is there to take it; what was sent before counts all the same.
                 self.outbox = Outbox::default();
-                self.stalled_since = None;
+                self.deadlines.forget_answers();
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(Close::Io(error.kind())),
             Poll::Pending => {
-                if self.stalled_since.is_none() {
-                    let now = self.shared.clock.now();
-                    self.stalled_since = Some(now);
-                    self.timer.as_mut().reset(now + self.shared.limits.write_timeout);
-                }
+                let Shared { clock, limits, .. } = &*self.shared;
+                self.deadlines.note_stalled(|| clock.now(), self.outbox.len(), limits);
                 Ok(false)
             }
         }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Close> {
-        if !self.wants_bytes() || !self.poll_admission(cx) {
+        if !self.wants_bytes() || self.poll_receiving(cx).is_pending() {
+            // What the peer has begun to send is not waited for now.
+            self.deadlines.note_not_half_read();
             return Ok(false);
         }
         let Shared { buffers, limits, .. } = &*self.shared;
         match self.frames.poll_read(cx, &mut *self.stream, buffers, limits) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.wait_for_bytes();
+                Ok(false)
+            }
             Poll::Ready(Ok(0)) => {
-                let is_clean = self.frames.unread().is_empty();
+                let is_clean = self.frames.is_between_frames();
                 self.frames.release(buffers);
                 self.ending = Some(if is_clean { Close::PeerClosed } else { Close::Truncated });
                 Ok(true)
             }
             Poll::Ready(Ok(read)) => {
                 self.shared.metrics.bytes_received.inc_by(read.try_into().unwrap_or_default());
-                self.last_active = self.shared.clock.now();
+                self.turn.bytes = self.turn.bytes.saturating_sub(read);
+                self.deadlines.note_read(self.shared.clock.now());
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(Close::Io(error.kind())),
         }
+    }
+
+    /// Nothing is there to be read.
+    fn wait_for_bytes(&mut self) {
+        if self.frames.is_between_frames() {
+            if !self.admission.is_empty() {
+                self.admission.release();
+            }
+            return self.deadlines.note_not_half_read();
+        }
+        let coming = self.frames.coming(&self.shared.limits).ok().flatten();
+        self.deadlines.note_half_read(coming.map_or(0, |coming| coming.len), &self.shared.limits);
     }
 
     /// Nothing is read that could not be begun: a peer that does not take its answers, or is ahead by too many requests,
@@ -446,54 +479,18 @@ impl Connection {
             && self.outbox.len() <= limits.answer_bytes_ahead
     }
 
-    /// Whether the frame being received has the memory it may need.
-    fn poll_admission(&mut self, cx: &mut Context<'_>) -> bool {
-        let coming = match self.frames.coming(&self.shared.limits) {
-            Ok(Some(coming)) if coming.len > self.shared.limits.frame_bytes_free => coming,
-            _ => return true,
-        };
-        loop {
-            match &mut self.admission {
-                Admission::Granted(_) => return true,
-                Admission::Waiting(permit) => match permit.as_mut().poll(cx) {
-                    Poll::Pending => return false,
-                    Poll::Ready(Some(permit)) => self.admission = Admission::Granted(permit),
-                    // The semaphore is never closed.
-                    Poll::Ready(None) => return true,
-                },
-                Admission::Idle => {
-                    let estimate = self.shared.dispatch.memory_estimate(coming.key, coming.len);
-                    let permits = self.shared.permits(estimate);
-                    let memory = Arc::clone(&self.shared.request_memory);
-                    self.admission = match Arc::clone(&memory).try_acquire_many_owned(permits) {
-                        Ok(permit) => Admission::Granted(permit),
-                        Err(_) => {
-                            Admission::Waiting(Box::pin(async move { memory.acquire_many_owned(permits).await.ok() }))
-                        }
-                    };
-                }
-            }
+    /// Whether the buffer that the next read needs is paid for.
+    fn poll_receiving(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Shared { limits, memory, .. } = &*self.shared;
+        let Some(bytes) = self.frames.large_bytes(limits) else { return Poll::Ready(()) };
+        if !self.frames.is_between_frames() {
+            return self.admission.poll_receive(cx, memory, bytes);
         }
-    }
-
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        loop {
-            if self.timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = self.shared.clock.now();
-            let limits = &self.shared.limits;
-            let is_working = self.running.is_some() || !self.inflight.is_empty();
-            let (deadline, close) = match self.stalled_since {
-                Some(since) => (since + limits.write_timeout, Close::SlowReader),
-                None if is_working => (now + limits.idle_timeout, Close::Idle),
-                None => (self.last_active + limits.idle_timeout, Close::Idle),
-            };
-            if deadline <= now {
-                return Poll::Ready(close);
-            }
-            self.timer.as_mut().reset(deadline);
+        // Another large frame is expected, nothing more: what there is no room for now may wait in a pooled buffer.
+        if !self.admission.try_receive(memory, bytes) {
+            self.frames.expect_small();
         }
+        Poll::Ready(())
     }
 
     /// Nothing more is begun; what was begun is still answered. The first reason stands, unless a peer that was only done
@@ -501,6 +498,7 @@ impl Connection {
     fn end(&mut self, close: Close) {
         if close.drops_unread() {
             self.frames.clear();
+            self.admission.release();
         }
         if self.ending.as_ref().is_none_or(|ending| !ending.drops_unread()) {
             self.ending = Some(close);

@@ -2,8 +2,9 @@
 //!
 //! Promises: a frame is a slice of the buffer it was read into, never copied once it is whole; several frames that
 //! arrive together come out of one read; a length is checked before any memory is given for it, and memory grows only
-//! as bytes arrive (I-09); a reader with nothing half-read holds no buffer. Never: looks into a frame, beyond
-//! the key that stands first in it. Called by `connection`.
+//! as bytes arrive (I-09); a reader with nothing half-read holds no buffer, and one that waits for the rest of a frame of
+//! which little has come holds little. Never: looks into a frame, beyond the key that stands first in it. Called by
+//! `connection`.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -19,6 +20,12 @@ use crate::limits::Limits;
 const PREFIX_LEN: usize = 4;
 /// A pooled buffer with less room than this is not worth a read.
 const ROOM_MIN: usize = 4 << 10;
+/// So little of a frame does not keep a pooled buffer while its peer is waited for: it moves to a buffer of its own …
+const HALF_READ_BYTES_MOVED: usize = 8 << 10;
+/// … with room for this many times what has come, and at least for so many bytes.
+const HALF_READ_GROWTH: usize = 8;
+/// See `HALF_READ_GROWTH`.
+const HALF_READ_ROOM_MIN: usize = 256;
 
 /// A length that no frame may have. The connection cannot be read any further: nobody knows where the next frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -168,6 +175,27 @@ impl FrameReader {
         self.buffer = BytesMut::new();
     }
 
+    /// The size of the buffer that the next read is going to need, if the frame is too large for a pooled one: the whole
+    /// frame or, of a very large one, room for what has come and as much again.
+    pub(crate) fn large_bytes(&self, limits: &Limits) -> Option<usize> {
+        if self.buffer.is_empty() {
+            return self.own_capacity.filter(|capacity| *capacity > limits.frame_bytes_free);
+        }
+        let coming = self.coming(limits).ok()??;
+        (coming.len > limits.frame_bytes_free)
+            .then(|| room_for(PREFIX_LEN.saturating_add(coming.len), self.buffer.len(), limits))
+    }
+
+    /// Whether nothing of a frame has come.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// The next frame is expected to be small.
+    pub(crate) fn expect_small(&mut self) {
+        self.own_capacity = None;
+    }
+
     /// Reads once. `Ok(0)` is the end of the stream. Pending leaves no memory behind unless a frame is half-read.
     pub(crate) fn poll_read<S: AsyncRead + Unpin + ?Sized>(
         &mut self,
@@ -182,10 +210,38 @@ impl FrameReader {
             let reading = pin!(stream.read_buf(&mut self.buffer));
             Future::poll(reading, cx)
         };
-        if read.is_pending() && self.buffer.is_empty() {
-            self.release(pool);
+        if read.is_pending() {
+            self.make_small(pool, limits);
         }
         read
+    }
+
+    /// Holds no more than what has come deserves while the peer is waited for.
+    fn make_small(&mut self, pool: &BufferPool, limits: &Limits) {
+        let received = self.buffer.len();
+        if received == 0 {
+            return self.release(pool);
+        }
+        let room = self.room_for_half_read(limits);
+        let is_much = received > HALF_READ_BYTES_MOVED || self.buffer.capacity() / 2 <= room;
+        if is_much || self.large_bytes(limits).is_some() {
+            return;
+        }
+        let mut small = BytesMut::with_capacity(room);
+        small.extend_from_slice(&self.buffer);
+        self.buffer.clear();
+        self.release(pool);
+        self.buffer = small;
+        self.pooled = false;
+    }
+
+    /// Room for a frame that a pooled buffer would take, by what has come of it.
+    fn room_for_half_read(&self, limits: &Limits) -> usize {
+        let deserved = self.buffer.len().saturating_mul(HALF_READ_GROWTH).max(HALF_READ_ROOM_MIN);
+        match self.coming(limits) {
+            Ok(Some(coming)) => deserved.min(PREFIX_LEN.saturating_add(coming.len)),
+            _ => deserved,
+        }
     }
 
     /// Gives the buffer away when nothing is half-read.
@@ -225,24 +281,31 @@ impl FrameReader {
 
     /// The capacity the half-read frame needs now; `None` if what it has will do.
     fn wanted_capacity(&self, capacity: usize, limits: &Limits) -> Option<usize> {
-        let full = self.buffer.len() >= capacity;
+        let received = self.buffer.len();
+        let is_full = received >= capacity;
         let total = match self.coming(limits) {
             Ok(Some(coming)) => PREFIX_LEN.saturating_add(coming.len),
             // Not even the length is there, or it is refused by the next look at it.
-            _ => return full.then_some(limits.read_buffer_bytes.max(PREFIX_LEN)),
+            _ => return is_full.then_some(limits.read_buffer_bytes.max(PREFIX_LEN)),
         };
-        if capacity >= total && !full {
-            return None;
+        if total > limits.read_buffer_bytes {
+            let wanted = room_for(total, received, limits);
+            return (capacity < wanted).then_some(wanted);
         }
-        let at_once = limits.frame_bytes_at_once.max(PREFIX_LEN);
-        if total <= at_once {
-            return Some(total);
+        match self.pooled {
+            true => (capacity < total).then_some(total),
+            false => is_full.then(|| self.room_for_half_read(limits)),
         }
-        if capacity < at_once {
-            return Some(at_once);
-        }
-        full.then(|| capacity.saturating_mul(2).min(total))
     }
+}
+
+/// Room for a frame of `total` bytes that is too large for a pooled buffer, when so many have come.
+fn room_for(total: usize, received: usize, limits: &Limits) -> usize {
+    let mut room = limits.frame_bytes_at_once.max(PREFIX_LEN);
+    while room <= received {
+        room = room.saturating_mul(2);
+    }
+    room.min(total)
 }
 
 /// What else the first bytes of a connection look like, in words for the log; `None` when they could be anything.
@@ -253,6 +316,9 @@ pub(crate) fn guess_protocol(first: &[u8]) -> Option<&'static str> {
     }
     if first.starts_with(&[0x16, 0x03]) {
         return Some("this looks like a TLS handshake; this listener is plaintext (security.protocol=PLAINTEXT)");
+    }
+    if first.starts_with(b"SSH-") {
+        return Some("this looks like SSH");
     }
     if first.starts_with(b"PROX") || first.starts_with(&[0x0d, 0x0a, 0x0d, 0x0a]) {
         return Some("this looks like a PROXY protocol header, which this listener does not take");

@@ -4,8 +4,10 @@
 //! another (I-09). Never: sees a store, or holds state of Kafka's: what a handler knows it asks the engine.
 //! Called by `sluice`, which binds the listeners, and by tests, which bring listeners of their own.
 
+mod admission;
 mod advertised;
 mod connection;
+mod deadlines;
 mod dispatch;
 mod errors;
 mod frame;

@@ -11,11 +11,22 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// Memory given to a frame at once, in bytes; a longer frame gets more by doubling, as its bytes arrive.
     pub frame_bytes_at_once: usize,
-    /// Frames up to this size, in bytes, take nothing from `request_bytes_max`: they fit a pooled buffer.
+    /// Frames up to this size, in bytes, take nothing from `receive_bytes_max` and `request_bytes_max`: they fit a pooled
+    /// buffer.
     pub frame_bytes_free: usize,
-    /// Memory of larger frames and of what they decode to, in bytes, over all connections. When it is used up, the
-    /// sockets that carry such frames are not read.
+    /// Memory of larger frames, in bytes, over all connections, while they are received. When it is used up, the sockets
+    /// that carry such frames are not read; one frame may go beyond it.
+    pub receive_bytes_max: usize,
+    /// Memory of what larger frames decode to, in bytes, over all connections. When it is used up, such frames wait.
     pub request_bytes_max: usize,
+    /// A frame must be whole so long after its first byte, or its connection is closed …
+    pub frame_timeout: Duration,
+    /// … and a long one, or an answer that is long, has a second more for each so many bytes.
+    pub bytes_per_second_min: usize,
+    /// Requests that one connection begins, before others have their turn.
+    pub turn_requests: usize,
+    /// Bytes that one connection reads and writes, before others have their turn.
+    pub turn_bytes: usize,
     /// Size of a pooled read buffer, in bytes.
     pub read_buffer_bytes: usize,
     /// Read buffers kept for the next connection that turns readable.
@@ -29,8 +40,13 @@ pub struct Limits {
     pub produces_in_flight_max: usize,
     /// Answers of one connection not yet written, in bytes, above which its next request waits.
     pub answer_bytes_ahead: usize,
-    /// A connection whose peer takes nothing of a waiting answer for so long is closed.
+    /// A connection whose peer takes nothing of a waiting answer for so long is closed; also one whose peer has not taken
+    /// all that waited so long ago, with the time that `bytes_per_second_min` gives it.
     pub write_timeout: Duration,
+    /// Answers waiting to be written, in bytes, over all connections, above which slow readers have `write_timeout_scarce`.
+    pub answer_bytes_max: usize,
+    /// In place of `write_timeout` while memory for answers is scarce.
+    pub write_timeout_scarce: Duration,
     /// A connection that asks nothing for so long is closed.
     pub idle_timeout: Duration,
     /// Connections over all listeners. At the bound nothing more is accepted until one closes.
@@ -68,7 +84,12 @@ impl Default for Limits {
             frame_bytes_max: 100 << 20,
             frame_bytes_at_once: 1 << 20,
             frame_bytes_free: 64 << 10,
-            request_bytes_max: 512 << 20,
+            receive_bytes_max: 256 << 20,
+            request_bytes_max: 256 << 20,
+            frame_timeout: Duration::from_secs(60),
+            bytes_per_second_min: 256 << 10,
+            turn_requests: 64,
+            turn_bytes: 1 << 20,
             read_buffer_bytes: 64 << 10,
             read_buffers_kept: 32,
             large_buffers_kept: 4,
@@ -76,6 +97,8 @@ impl Default for Limits {
             produces_in_flight_max: 64,
             answer_bytes_ahead: 64 << 10,
             write_timeout: Duration::from_secs(30),
+            answer_bytes_max: 192 << 20,
+            write_timeout_scarce: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(300),
             connections_max: 10_000,
             accept_pause: Duration::from_millis(50),

@@ -35,6 +35,12 @@ pub(crate) struct Metrics {
     pub(crate) bytes_received: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) connections: Gauge,
+    /// Buffers of large requests being received.
+    pub(crate) receiving_bytes: Gauge,
+    /// What large requests decode to.
+    pub(crate) decoding_bytes: Gauge,
+    /// Answers that their peers have not taken.
+    pub(crate) waiting_answer_bytes: Gauge,
     pub(crate) connections_accepted: Counter,
     closed: Vec<(&'static str, Counter)>,
     pub(crate) panics: Counter,
@@ -58,6 +64,9 @@ impl Metrics {
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
             connections: Gauge::default(),
+            receiving_bytes: Gauge::default(),
+            decoding_bytes: Gauge::default(),
+            waiting_answer_bytes: Gauge::default(),
             connections_accepted: Counter::default(),
             closed: Close::LABELS
                 .map(|label| (label, closed.get_or_create_owned(&[("reason", label.to_owned())])))
@@ -73,7 +82,15 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        registry.register("sluice_connections", "Connections open now", metrics.connections.clone());
+        let gauges = [
+            ("sluice_connections", "Connections open now", &metrics.connections),
+            ("sluice_receiving_bytes", "Memory held for large requests being received", &metrics.receiving_bytes),
+            ("sluice_decoding_bytes", "Memory held for what large requests decode to", &metrics.decoding_bytes),
+            ("sluice_waiting_answer_bytes", "Answers that clients have not taken", &metrics.waiting_answer_bytes),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
         metrics
     }
 

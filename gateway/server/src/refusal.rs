@@ -45,6 +45,8 @@ pub(crate) enum Close {
     Idle,
     /// Nothing of an answer was taken for too long.
     SlowReader,
+    /// A request took too long to come.
+    SlowSender,
     /// The gateway did not run for a while: what was asked before that is not what the client wants now (T7).
     ClockGap,
     /// A length that no frame has; what the bytes look like instead.
@@ -59,12 +61,13 @@ pub(crate) enum Close {
 
 impl Close {
     /// Every label, so that each is in the metrics from the start.
-    pub(crate) const LABELS: [&'static str; 15] = [
+    pub(crate) const LABELS: [&'static str; 16] = [
         "peer_closed",
         "truncated",
         "stopped",
         "idle",
         "slow_reader",
+        "slow_sender",
         "clock_gap",
         "bad_frame",
         "unknown_api",
@@ -85,6 +88,7 @@ impl Close {
             Self::Stopped => "stopped",
             Self::Idle => "idle",
             Self::SlowReader => "slow_reader",
+            Self::SlowSender => "slow_sender",
             Self::ClockGap => "clock_gap",
             Self::BadFrame(..) => "bad_frame",
             Self::Refused(Refusal::UnknownApi(_)) => "unknown_api",
@@ -101,7 +105,7 @@ impl Close {
     /// Whether it deserves a line in the log. Ordinary ends of connections have none: load balancers probe every few
     /// seconds.
     pub(crate) fn is_noteworthy(&self) -> bool {
-        matches!(self, Self::SlowReader | Self::BadFrame(..) | Self::Refused(_) | Self::Panicked)
+        matches!(self, Self::SlowReader | Self::SlowSender | Self::BadFrame(..) | Self::Refused(_) | Self::Panicked)
     }
 
     /// Whether frames that were received but not started are to be dropped.
@@ -117,7 +121,8 @@ impl fmt::Display for Close {
             Self::Truncated => f.write_str("the peer closed it within a frame"),
             Self::Stopped => f.write_str("the gateway is stopping"),
             Self::Idle => f.write_str("nothing was asked for too long"),
-            Self::SlowReader => f.write_str("the peer does not read its answers"),
+            Self::SlowReader => f.write_str("the peer does not read its answers, or too slowly"),
+            Self::SlowSender => f.write_str("a request took too long to come"),
             Self::ClockGap => f.write_str("the gateway did not run for a while"),
             Self::BadFrame(error, Some(guess)) => write!(f, "{error}: {guess}"),
             Self::BadFrame(error, None) => write!(f, "{error}"),

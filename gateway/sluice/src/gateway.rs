@@ -35,6 +35,8 @@ pub struct GatewayConfig {
     pub limits: Limits,
     /// Settings of the engine; its name becomes the advertised address.
     pub settings: Settings,
+    /// Bounds of the wire side; the time of a graceful stop is not taken from here.
+    pub wire: sluice_server::Limits,
 }
 
 impl Default for GatewayConfig {
@@ -45,6 +47,7 @@ impl Default for GatewayConfig {
             drain_delay: Duration::ZERO,
             limits: Limits::default(),
             settings: Settings::default(),
+            wire: sluice_server::Limits::default(),
         }
     }
 }
@@ -100,7 +103,7 @@ pub async fn start_gateway(stores: &Stores, config: GatewayConfig, listeners: Li
     let server_config = ServerConfig {
         node_id: config.node_id,
         drain_delay: config.drain_delay,
-        limits: sluice_server::Limits { shutdown_max: SERVER_STOP, ..sluice_server::Limits::default() },
+        limits: sluice_server::Limits { shutdown_max: SERVER_STOP, ..config.wire },
     };
     let told = sluice_server::HostPort { host: advertised.host.clone(), port: advertised.port };
     let listeners = sluice_server::Listeners {

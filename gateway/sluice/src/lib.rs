@@ -9,6 +9,7 @@
 pub mod check;
 pub mod cli;
 pub mod config;
+mod descriptors;
 pub mod gateway;
 pub mod listeners;
 mod logging;

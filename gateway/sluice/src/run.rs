@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::{Invocation, Refusal, parse};
 use crate::config::{Config, Environment};
+use crate::descriptors::make_room_for;
 use crate::gateway::{Gateway, Listeners, start_gateway};
 use crate::listeners::{bind, resolve, resolve_listen};
 use crate::logging::start_logging;
@@ -81,6 +82,7 @@ fn serve(config: &Config, announcement: fn(&Gateway) -> String) -> ExitCode {
     let ended = start_logging(config.log_format, &config.log_level)
         .and_then(|()| start_runtime(config.worker_threads))
         .and_then(|runtime| {
+            make_room_for(config.gateway.wire.connections_max);
             let ended = runtime.block_on(async {
                 let opening = open_gateway(config);
                 serve_until_stopped(opening, |gateway| {

@@ -46,6 +46,12 @@ const RETENTION_CHECK_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 const LINGER_MS_MAX: u64 = 10_000;
 /// Longest `drain-delay-ms`: leaves more than half of the 25 s of a graceful stop to the work itself.
 const DRAIN_DELAY_MS_MAX: u64 = 10_000;
+/// Bounds of `max-connections`: what the kernel's default of open files in all allows.
+const CONNECTIONS: std::ops::RangeInclusive<usize> = 1..=1_000_000;
+/// Bounds of `connections-max-idle-ms`.
+const IDLE_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
+/// Bounds of `socket-request-max-bytes`: up to Kafka's default, which the memory for requests is made for.
+const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 1_024..=100 << 20;
 /// Most worker threads.
 const WORKER_THREADS_MAX: usize = 1_024;
 /// Settings that are Kafka's, and their names there: DescribeConfigs tells which of them somebody gave.
@@ -256,6 +262,18 @@ fn gateway_config(layer: &Layer, given: BTreeSet<&'static str>) -> anyhow::Resul
             given,
             ..group_settings(layer)?
         },
+        wire: wire_limits(layer)?,
+    })
+}
+
+/// The bounds of connections that people set, the others at their defaults.
+fn wire_limits(layer: &Layer) -> anyhow::Result<sluice_server::Limits> {
+    let idle_ms = within("connections-max-idle-ms", layer.connections_max_idle_ms, IDLE_MS)?;
+    Ok(sluice_server::Limits {
+        connections_max: within("max-connections", layer.max_connections, CONNECTIONS)?,
+        idle_timeout: Duration::from_millis(idle_ms),
+        frame_bytes_max: within("socket-request-max-bytes", layer.socket_request_max_bytes, REQUEST_BYTES)?,
+        ..sluice_server::Limits::default()
     })
 }
 
@@ -404,6 +422,22 @@ mod tests {
         assert_eq!(resolved.config.http, Some("127.0.0.1:9080".parse().unwrap()));
         assert_eq!(resolved.config.gateway.limits, Limits::default(), "the table and design section 14 say the same");
         assert_eq!(resolved.config.gateway.settings, Settings::default(), "the table and the engine say the same");
+    }
+
+    #[test]
+    fn the_settings_of_connections_reach_the_server_under_kafkas_names() {
+        assert_eq!(resolve("", &[], "").unwrap().config.gateway.wire, sluice_server::Limits::default());
+        let file = "max-connections = 7\nconnections-max-idle-ms = 1500\nsocket-request-max-bytes = 4096";
+        let expected = sluice_server::Limits {
+            connections_max: 7,
+            idle_timeout: Duration::from_millis(1_500),
+            frame_bytes_max: 4_096,
+            ..sluice_server::Limits::default()
+        };
+        assert_eq!(resolve("", &[], file).unwrap().config.gateway.wire, expected);
+        for wrong in ["max-connections = 0", "connections-max-idle-ms = 999", "socket-request-max-bytes = 104857601"] {
+            assert!(resolve("", &[], wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -168,6 +168,12 @@ settings! {
         "Longest a record waits in the gateway to share an S3 PUT with others, at most 10000. A gateway that has nothing in flight does not wait.";
     cache_bytes: u64 = "cache-bytes", "SLUICE_CACHE_BYTES", "BYTES", Some("268435456"),
         "Memory for segments that were written or read lately, at least 1048576.";
+    max_connections: usize = "max-connections", "SLUICE_MAX_CONNECTIONS", "N", Some("10000"),
+        "Kafka's `max.connections`: most connections at once, 1 to 1000000; more wait until one closes. Each takes a file descriptor: the limit of open files is raised as far as the system allows it.";
+    connections_max_idle_ms: u64 = "connections-max-idle-ms", "SLUICE_CONNECTIONS_MAX_IDLE_MS", "MS", Some("300000"),
+        "Kafka's `connections.max.idle.ms`: a connection on which nothing was asked for so long is closed, 1000 to 86400000.";
+    socket_request_max_bytes: usize = "socket-request-max-bytes", "SLUICE_SOCKET_REQUEST_MAX_BYTES", "BYTES", Some("104857600"),
+        "Kafka's `socket.request.max.bytes`: largest request, 1024 to 104857600; a larger one closes its connection.";
     drain_delay_ms: u64 = "drain-delay-ms", "SLUICE_DRAIN_DELAY_MS", "MS", Some("0"),
         "How long SIGTERM keeps serving while `/readyz` already says no, so that a load balancer can take this gateway out: at most 10000.";
     worker_threads: usize = "worker-threads", "SLUICE_WORKER_THREADS", "N", Some("0"),

@@ -1,13 +1,15 @@
 //! What connections and their requests cost.
 
 use super::*;
+use crate::admission::Admission;
 
 /// I-14: large frames wait for memory; small ones do not.
 #[tokio::test(start_paused = true)]
 async fn large_frames_wait_for_memory_and_small_ones_do_not() {
-    let limits = Limits { frame_bytes_free: 100, request_bytes_max: 8 << 10, ..Limits::default() };
+    let limits = Limits { frame_bytes_free: 100, receive_bytes_max: 8 << 10, ..Limits::default() };
     let mut fixture = fixture(limits, 1 << 16);
-    let taken = Arc::clone(&fixture.shared.request_memory).try_acquire_many_owned(8).unwrap();
+    let mut taken = Admission::default();
+    assert!(taken.try_receive(&fixture.shared.memory, 8 << 10));
     fixture.client.write_all(&Script::new(ALONE, 1).frame()).await.unwrap();
     assert_eq!(fixture.read_answer().await, 1);
     let mut large = BytesMut::from(&Script::new(ALONE, 2).frame()[..]);
@@ -20,15 +22,15 @@ async fn large_frames_wait_for_memory_and_small_ones_do_not() {
     assert_eq!(fixture.events.lock().unwrap().len(), 3, "it began without memory");
     drop(taken);
     assert_eq!(fixture.read_answer().await, 2);
-    assert_eq!(fixture.shared.request_memory.available_permits(), 8, "the memory was not given back");
+    assert_eq!(fixture.shared.metrics.receiving_bytes.get(), 0, "the memory was not given back");
 }
 
 /// I-14: a request that has let go of its frame holds no memory while it waits (Join, Sync); the records of one that
 /// overlaps are counted by the engine, but not before its first stage has ended.
 #[tokio::test(start_paused = true)]
 async fn memory_is_given_back_with_the_frame_or_with_the_stage() {
-    let limits = Limits { frame_bytes_free: 100, request_bytes_max: 8 << 10, ..Limits::default() };
-    for (key, held) in [(ALONE, 0), (OVERLAPPING, 6)] {
+    let limits = Limits { frame_bytes_free: 100, receive_bytes_max: 8 << 10, ..Limits::default() };
+    for (key, expected) in [(ALONE, 0), (OVERLAPPING, 6 << 10)] {
         let mut fixture = fixture(limits.clone(), 1 << 16);
         let script = Script { first_ms: 5_000, second_ms: 5_000, ..Script::new(key, 2) };
         let mut large = BytesMut::from(&script.frame()[..]);
@@ -39,11 +41,11 @@ async fn memory_is_given_back_with_the_frame_or_with_the_stage() {
             fixture.client.write_all(part).await.unwrap();
             sleep(Duration::from_secs(1)).await;
         }
-        let memory = &fixture.shared.request_memory;
+        let held = &fixture.shared.metrics.receiving_bytes;
         assert_eq!(fixture.events.lock().unwrap().len(), 1, "it is in its first stage");
-        assert_eq!(memory.available_permits(), 8 - held);
+        assert_eq!(held.get(), expected);
         sleep(Duration::from_secs(5)).await;
-        assert_eq!(memory.available_permits(), 8);
+        assert_eq!(held.get(), 0);
         assert_eq!(fixture.read_answer().await, 2);
     }
 }
