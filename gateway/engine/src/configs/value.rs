@@ -76,7 +76,19 @@ pub(crate) fn elements(value: &str) -> Vec<&str> {
 pub(crate) fn checked(name: &str, kind: ConfigType, rule: Rule, value: &str) -> Result<String, String> {
     let shown = parsed(kind, value).map_err(|why| invalid(name, value, &why))?;
     check_rule(name, kind, rule, &shown)?;
-    Ok(shown)
+    // KIP-1161, where the elements are known ones.
+    Ok(if matches!(rule, Rule::EachOf(_)) { distinct(&shown) } else { shown })
+}
+
+/// A list with each element where it stands first.
+fn distinct(list: &str) -> String {
+    let mut told: Vec<&str> = Vec::new();
+    for element in elements(list) {
+        if !told.contains(&element) {
+            told.push(element);
+        }
+    }
+    told.join(",")
 }
 
 fn invalid(name: &str, value: &str, why: &str) -> String {
@@ -98,15 +110,7 @@ fn parsed(kind: ConfigType, value: &str) -> Result<String, String> {
         ConfigType::Int => text.parse::<i32>().map(|number| number.to_string()).map_err(|_| no_number()),
         ConfigType::Long => text.parse::<i64>().map(|number| number.to_string()).map_err(|_| no_number()),
         ConfigType::Double => parse_double(text).map(show_double).ok_or_else(no_number),
-        ConfigType::List => {
-            let mut distinct: Vec<&str> = Vec::new();
-            for element in elements(text) {
-                if !distinct.contains(&element) {
-                    distinct.push(element);
-                }
-            }
-            Ok(distinct.join(","))
-        }
+        ConfigType::List => Ok(elements(text).join(",")),
     }
 }
 
@@ -225,6 +229,7 @@ mod tests {
     fn values_are_shown_as_kafka_shows_them() {
         let cases = [
             (ConfigType::List, POLICIES, " delete , compact ", "delete,compact"),
+            (ConfigType::List, POLICIES, "delete,delete", "delete"),
             (ConfigType::List, POLICIES, "", ""),
             (ConfigType::List, POLICIES, " ", ""),
             (ConfigType::Int, Rule::AtLeast(1_048_576), "+2000000", "2000000"),
@@ -239,6 +244,7 @@ mod tests {
             (ConfigType::String, Rule::OneOf(&["gzip"]), " gzip ", "gzip"),
             (ConfigType::List, Rule::ThrottledReplicas, "*", "*"),
             (ConfigType::List, Rule::ThrottledReplicas, "0:1,1:2", "0:1,1:2"),
+            (ConfigType::List, Rule::ThrottledReplicas, "0:1,0:1", "0:1,0:1"),
             (ConfigType::List, Rule::ThrottledReplicas, "", ""),
             (ConfigType::Int, Rule::GzipLevel, "-1", "-1"),
         ];
