@@ -40,9 +40,23 @@ async fn api_versions_tells_the_table() {
             (18, 0, 4),
             (19, 2, 7),
             (20, 1, 6),
+            (21, 0, 2),
             (22, 0, 5),
+            (23, 2, 4),
+            (32, 1, 4),
+            (33, 0, 2),
+            (35, 1, 5),
+            (37, 0, 3),
             (42, 0, 2),
+            (43, 0, 2),
+            (44, 0, 1),
+            (45, 0, 1),
+            (46, 0, 0),
             (47, 0, 0),
+            (60, 0, 2),
+            (61, 0, 0),
+            (74, 0, 1),
+            (75, 0, 0),
         ];
         assert_eq!(ranges, expected, "version {version}");
         assert_eq!(response.finalized_features_epoch, if version >= 3 { 1 } else { -1 });

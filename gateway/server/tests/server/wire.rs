@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{Cluster, Gateway, batch, gateway, limited, produce_request};
 
 /// What is served, written down once more: the test must not read the table it tests.
-const SERVED: [(i16, i16, i16); 19] = [
+const SERVED: [(i16, i16, i16); 33] = [
     (0, 0, 13),
-    (1, 4, 18),
-    (2, 1, 11),
+    (1, 0, 18),
+    (2, 0, 11),
     (3, 0, 13),
     (8, 0, 10),
     (9, 0, 10),
@@ -24,11 +24,25 @@ const SERVED: [(i16, i16, i16); 19] = [
     (15, 0, 6),
     (16, 0, 5),
     (18, 0, 4),
-    (19, 2, 7),
+    (19, 0, 7),
     (20, 0, 6),
+    (21, 0, 2),
     (22, 0, 5),
+    (23, 0, 4),
+    (32, 0, 4),
+    (33, 0, 2),
+    (35, 0, 5),
+    (37, 0, 3),
     (42, 0, 2),
+    (43, 0, 2),
+    (44, 0, 1),
+    (45, 0, 1),
+    (46, 0, 0),
     (47, 0, 0),
+    (60, 0, 2),
+    (61, 0, 0),
+    (74, 0, 1),
+    (75, 0, 0),
 ];
 
 fn header(key: i16, version: i16, id: i32) -> Vec<u8> {
