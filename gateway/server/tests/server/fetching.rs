@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_protocol::messages::fetch::{FetchPartition, FetchTopic};
+use sluice_protocol::messages::fetch::{FetchPartition, FetchTopic, PartitionData};
 use sluice_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use sluice_protocol::messages::{FetchRequest, ListOffsetsRequest};
 use sluice_protocol::{KString, Uuid};
@@ -39,7 +39,7 @@ async fn every_version_reads_from_any_offset() {
 async fn each_partition_has_its_block_and_its_error() {
     let gateway = gateway().await;
     let mut client = gateway.client().await;
-    let topic = Topic::new(&mut client, "t").await;
+    let topic = Topic { name: "t", id: client.create("t", 6).await };
     client.produce(9, &topic, batch(&["a"])).await;
     for version in 4..=18 {
         let by_id = version >= 13;
@@ -55,7 +55,7 @@ async fn each_partition_has_its_block_and_its_error() {
             partition_max_bytes: 1 << 20,
             ..FetchPartition::default()
         };
-        let asked = vec![ask(0, 5, -1), ask(9, 0, -1), ask(1, 0, -1), ask(0, 0, 1), ask(0, 0, 0), ask(0, -3, -1)];
+        let asked = vec![ask(0, 5, -1), ask(9, 0, -1), ask(1, 0, -1), ask(2, 0, 1), ask(3, 0, 0), ask(4, -3, -1)];
         let topics = vec![
             FetchTopic { partitions: asked, ..named("t", topic.id) },
             FetchTopic { partitions: vec![ask(0, 0, -1)], ..named("absent", Uuid::from_u128(3)) },
@@ -72,11 +72,68 @@ async fn each_partition_has_its_block_and_its_error() {
         let epoch_code = if version >= 9 { 75 } else { 0 };
         let unknown_topic = if by_id { 100 } else { 3 };
         assert_eq!(codes, [vec![1, 3, 0, epoch_code, 0, 1], vec![unknown_topic]], "version {version}");
-        let out_of_range = &response.responses[0].partitions[0];
-        assert_eq!((out_of_range.high_watermark, out_of_range.last_stable_offset), (1, 1));
         assert!(response.responses.iter().flat_map(|t| &t.partitions).all(|p| p.records.is_some()));
-        let unknown = &response.responses[0].partitions[1];
-        assert_eq!((unknown.high_watermark, unknown.last_stable_offset, unknown.log_start_offset), (-1, -1, -1));
+        // As Kafka 4.3.1: nothing is told of a log that nothing could be read from. Where no log was looked at, the list of
+        // aborted transactions is empty rather than absent.
+        let offsets = |p: &PartitionData| [p.high_watermark, p.last_stable_offset, p.log_start_offset];
+        for refused in response.responses.iter().flat_map(|t| &t.partitions).filter(|p| p.error_code.is_some()) {
+            assert_eq!(offsets(refused), [-1; 3], "{refused:?}");
+            let is_unknown = [3, 100].contains(&refused.error_code.as_i16());
+            assert_eq!(refused.aborted_transactions.is_some(), is_unknown, "{refused:?}");
+        }
+    }
+}
+
+/// As Kafka 4.3.1: a partition is told once, at the offset named last; a topic without partitions not at all.
+#[tokio::test(start_paused = true)]
+async fn what_is_named_twice_is_told_once() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    let topic = Topic::new(&mut client, "t").await;
+    Topic::new(&mut client, "u").await;
+    client.produce(9, &topic, batch(&["a"])).await;
+    client.produce(9, &topic, batch(&["b"])).await;
+    let ask = |partition, fetch_offset| FetchPartition {
+        partition,
+        fetch_offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let named =
+        |name, partitions| FetchTopic { topic: KString::from_static(name), partitions, ..FetchTopic::default() };
+    let topics = vec![
+        named("t", vec![ask(0, 0), ask(1, 0)]),
+        named("empty", vec![]),
+        named("t", vec![ask(0, 1), ask(0, 1)]),
+        named("u", vec![ask(1, 0)]),
+    ];
+    let request = FetchRequest { topics, ..fetch_request(12, &topic, 0, 0) };
+    let response = client.call(12, &request).await;
+    let told: Vec<(&str, Vec<i32>)> = response
+        .responses
+        .iter()
+        .map(|topic| (topic.topic.as_str(), topic.partitions.iter().map(|p| p.partition_index).collect()))
+        .collect();
+    assert_eq!(told, [("t", vec![0, 1]), ("u", vec![1])]);
+    assert_eq!(values(&response.responses[0].partitions[0]), [(1, "b".to_owned())]);
+}
+
+/// As Kafka 4.3.1: there is nothing to wait for, and no record of a later epoch.
+#[tokio::test(start_paused = true)]
+async fn an_empty_fetch_does_not_wait_and_an_epoch_from_the_future_is_out_of_range() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    let topic = Topic::new(&mut client, "t").await;
+    client.produce(9, &topic, batch(&["a"])).await;
+    let waiting = FetchRequest { max_wait_ms: 60_000, ..fetch_request(12, &topic, 0, 0) };
+    let start = Instant::now();
+    assert!(client.call(12, &FetchRequest { topics: vec![], ..waiting.clone() }).await.responses.is_empty());
+    assert!(start.elapsed() < Duration::from_secs(1));
+    for (last_fetched_epoch, code) in [(-1, 0), (0, 0), (1, 1)] {
+        let asked = FetchPartition { last_fetched_epoch, ..waiting.topics[0].partitions[0].clone() };
+        let asked = FetchTopic { partitions: vec![asked], ..waiting.topics[0].clone() };
+        let response = client.call(12, &FetchRequest { topics: vec![asked], ..waiting.clone() }).await;
+        assert_eq!(response.responses[0].partitions[0].error_code.as_i16(), code, "{last_fetched_epoch}");
     }
 }
 
@@ -240,7 +297,8 @@ async fn offsets_of_partitions_that_cannot_be_listed_are_refused_one_by_one() {
             .iter()
             .map(|topic| topic.partitions.iter().map(|p| p.error_code.as_i16()).collect())
             .collect();
-        assert_eq!(codes, [vec![42, 42, 0, 3, 35], vec![3]], "version {version}");
-        assert_eq!(response.topics[0].partitions[2].offset, 0);
+        // A partition named twice is told once, as in Kafka.
+        assert_eq!(codes, [vec![42, 0, 3, 35], vec![3]], "version {version}");
+        assert_eq!(response.topics[0].partitions[1].offset, 0);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sluice_embedded::{MemoryLog, MemoryObjectStore, MemoryOffsetsView};
 use sluice_engine::{BlockCache, Defects, Engine, EngineParts, LruBlockCache, Settings};
-use sluice_protocol::messages::create_topics::CreatableTopic;
+use sluice_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use sluice_protocol::messages::fetch::{FetchPartition, FetchTopic, PartitionData};
 use sluice_protocol::messages::metadata::{MetadataRequestTopic, MetadataResponseTopic};
 use sluice_protocol::messages::produce::{PartitionProduceData, PartitionProduceResponse, TopicProduceData};
@@ -211,6 +211,29 @@ pub(crate) struct Topic {
 impl Topic {
     pub(crate) async fn new(client: &mut Client, name: &'static str) -> Self {
         Self { name, id: client.create(name, 2).await }
+    }
+
+    /// One of two partitions that sets these configs.
+    pub(crate) async fn with(
+        client: &mut Client,
+        name: &'static str,
+        configs: &[(&'static str, &'static str)],
+    ) -> Self {
+        let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
+            name: KString::from_static(name),
+            value: Some(KString::from_static(value)),
+        };
+        let topic = CreatableTopic {
+            name: KString::from_static(name),
+            num_partitions: 2,
+            replication_factor: 1,
+            configs: configs.iter().map(config).collect(),
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let response = client.call(7, &request).await;
+        assert!(response.topics[0].error_code.is_none(), "{response:?}");
+        Self { name, id: response.topics[0].topic_id }
     }
 }
 
