@@ -40,7 +40,8 @@ async fn handle(call: Call, request: AlterPartitionReassignmentsRequest) -> Outc
         ReassignableTopicResponse { name: asked.name.clone(), partitions }
     };
     call.answer(&AlterPartitionReassignmentsResponse {
-        error_message: None,
+        // As Kafka, where nothing is asked.
+        error_message: request.topics.is_empty().then(KString::new),
         allow_replication_factor_change: request.allow_replication_factor_change,
         responses: request.topics.iter().zip(topics).map(tell).collect(),
         ..AlterPartitionReassignmentsResponse::default()
@@ -59,6 +60,8 @@ fn tell_partition(
         Ok(_) => refuse_replicas(node_id, asked.replicas.as_deref()),
     };
     let (error_code, error_message) = match refusal {
+        // Kafka gives no reason for this one.
+        Some((code @ ErrorCode::NO_REASSIGNMENT_IN_PROGRESS, _)) => (code, None),
         Some((code, reason)) => (code, Some(KString::from(reason))),
         None => (ErrorCode::NONE, None),
     };

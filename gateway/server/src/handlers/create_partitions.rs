@@ -75,6 +75,8 @@ fn check_assignments(topic: &CreatePartitionsTopic) -> EngineResult<()> {
 fn tell(name: &KString, outcome: EngineResult<()>) -> CreatePartitionsTopicResult {
     let (error_code, error_message) = match outcome {
         Ok(()) => (ErrorCode::NONE, None),
+        // Kafka gives no reason for this one.
+        Err(EngineError::UnknownTopic) => (admin_code(&EngineError::UnknownTopic), None),
         Err(error) => (admin_code(&error), Some(KString::from(error.to_string()))),
     };
     CreatePartitionsTopicResult { name: name.clone(), error_code, error_message }

@@ -46,6 +46,10 @@ fn tell(partition_index: i32, described: EngineResult<Vec<ActiveProducer>>) -> P
             active_producers: producers.into_iter().map(tell_producer).collect(),
             ..PartitionResponse::default()
         },
+        // Kafka gives no reason for this one.
+        Err(error @ EngineError::UnknownPartition) => {
+            PartitionResponse { partition_index, error_code: admin_code(&error), ..PartitionResponse::default() }
+        }
         Err(error) => PartitionResponse {
             partition_index,
             error_code: admin_code(&error),
@@ -73,9 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_has_no_producers_and_a_reason() {
-        let told = tell(3, Err(EngineError::UnknownPartition));
-        assert_eq!((told.partition_index, told.error_code), (3, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
-        assert!(told.error_message.is_some() && told.active_producers.is_empty());
+    fn an_error_has_no_producers_and_a_reason_where_kafka_gives_one() {
+        for (error, has_reason) in [(EngineError::UnknownTopic, true), (EngineError::UnknownPartition, false)] {
+            let told = tell(3, Err(error));
+            assert_eq!((told.partition_index, told.error_code), (3, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+            assert!(told.error_message.is_some() == has_reason && told.active_producers.is_empty());
+        }
     }
 }

@@ -100,7 +100,11 @@ fn fill(
         let topic = match outcome {
             Ok(topic) => topic,
             Err(error) => {
-                topics.push(refused(&name, metadata_code(&error)));
+                topics.push(DescribeTopicPartitionsResponseTopic {
+                    // As Kafka, also for a name that no topic has.
+                    topic_authorized_operations: TOPIC_OPERATIONS,
+                    ..refused(&name, metadata_code(&error))
+                });
                 continue;
             }
         };

@@ -2,8 +2,8 @@
 //!
 //! Behaviour: every partition has its one replica for a leader, so no election is ever needed. When all partitions are
 //! asked about, none is told, as in Kafka: each topic has an empty list.
-//! Errors, per partition: 84 not needed, 3 unknown, 7 what could not be decided now; of the whole: 42 an election type that
-//! is neither preferred nor unclean.
+//! Errors, per partition: 84 not needed, 3 unknown, 7 what could not be decided now; of the whole and of each partition: 42
+//! an election type that is neither preferred nor unclean.
 
 use futures_util::future::BoxFuture;
 use sluice_engine::{EngineError, EngineResult, TopicDescription, TopicRef, TopicSelection};
@@ -30,8 +30,15 @@ async fn handle(call: Call, request: ElectLeadersRequest) -> Outcome {
         Some(topics) => TopicSelection::Some(topics.iter().map(topic_of).collect()),
     };
     if !ELECTION_TYPES.contains(&request.election_type) {
-        let error_code = ErrorCode::INVALID_REQUEST;
-        return call.answer(&ElectLeadersResponse { error_code, ..ElectLeadersResponse::default() });
+        let reason = EngineError::InvalidRequest("there is no election of this type".to_owned());
+        let asked = request.topic_partitions.iter().flatten();
+        let replica_election_results = asked.map(|asked| tell_asked(asked, &Err(reason.clone()))).collect();
+        let error_code = admin_code(&reason);
+        return call.answer(&ElectLeadersResponse {
+            error_code,
+            replica_election_results,
+            ..ElectLeadersResponse::default()
+        });
     }
     let described = match call.freshen().await {
         Ok(()) => call.service.engine.describe_topics(selection, false).await,

@@ -55,7 +55,8 @@ fn find(call: &Call, key_type: i8, key: KString) -> Coordinator {
             host: KString::new(),
             port: -1,
             error_code,
-            error_message: Some(KString::from_static(reason)),
+            // Kafka gives no reason where a share partition is asked for.
+            error_message: Some(KString::from_static(if key_type == 2 { "" } else { reason })),
         },
     }
 }

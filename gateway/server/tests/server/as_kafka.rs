@@ -1,12 +1,17 @@
 //! What Apache Kafka 4.3.1 answers in corners of the admin APIs, as tests/differential found it.
 
+use sluice_protocol::messages::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
+use sluice_protocol::messages::create_partitions::CreatePartitionsTopic;
 use sluice_protocol::messages::create_topics::CreatableTopic;
 use sluice_protocol::messages::delete_topics::DeleteTopicState;
+use sluice_protocol::messages::describe_topic_partitions::TopicRequest;
+use sluice_protocol::messages::elect_leaders::TopicPartitions;
 use sluice_protocol::messages::metadata::MetadataRequestTopic;
 use sluice_protocol::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use sluice_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest, MetadataRequest,
-    OffsetCommitRequest,
+    AlterPartitionReassignmentsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeGroupsRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FindCoordinatorRequest,
+    MetadataRequest, OffsetCommitRequest,
 };
 use sluice_protocol::{KString, Uuid};
 
@@ -159,4 +164,44 @@ async fn a_key_that_names_no_share_partition_is_an_invalid_request() {
         let request = FindCoordinatorRequest { key_type: 2, coordinator_keys, ..FindCoordinatorRequest::default() };
         assert_eq!(client.call(6, &request).await.coordinators[0].error_code.as_i16(), code, "{key}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_election_of_a_type_that_there_is_not_is_refused_for_each_partition_as_well() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    client.create("t", 1).await;
+    let topic_partitions = Some(vec![TopicPartitions { topic: "t".into(), partitions: vec![0] }]);
+    let request = ElectLeadersRequest { election_type: 7, topic_partitions, ..ElectLeadersRequest::default() };
+    let told = client.call(2, &request).await;
+    let partition = &told.replica_election_results[0].partition_result[0];
+    assert_eq!((told.error_code.as_i16(), partition.partition_id, partition.error_code.as_i16()), (42, 0, 42));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasons_are_given_where_kafka_gives_them() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    client.create("t", 1).await;
+    let topics = vec![CreatePartitionsTopic { name: "none".into(), count: 2, ..CreatePartitionsTopic::default() }];
+    let more = CreatePartitionsRequest { topics, timeout_ms: 10_000, validate_only: false };
+    assert_eq!(client.call(3, &more).await.results[0].error_message, None);
+    let partitions = vec![ReassignablePartition { partition_index: 0, replicas: None }];
+    let topics = vec![ReassignableTopic { name: "t".into(), partitions }];
+    let call_off = AlterPartitionReassignmentsRequest { topics, ..AlterPartitionReassignmentsRequest::default() };
+    let told = client.call(0, &call_off).await;
+    assert_eq!((told.error_message, told.responses[0].partitions[0].error_message.clone()), (None, None));
+    let nothing = AlterPartitionReassignmentsRequest::default();
+    assert_eq!(client.call(0, &nothing).await.error_message.as_deref(), Some(""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_are_told_of_partitions_that_are_not_there() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    let topics = ["none", "a b"].map(|name| TopicRequest { name: name.into() }).to_vec();
+    let request = DescribeTopicPartitionsRequest { topics, ..DescribeTopicPartitionsRequest::default() };
+    let told = client.call(0, &request).await.topics;
+    assert_eq!(told.iter().map(|topic| topic.error_code.as_i16()).collect::<Vec<_>>(), [17, 3]);
+    assert!(told.iter().all(|topic| topic.topic_authorized_operations == 3_576));
 }
