@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rules conformance chaos lint fmt guard bench bench-quick bench-groups clean-cache
+.PHONY: help setup run test rules conformance differential chaos lint fmt guard bench bench-quick bench-groups clean-cache
 
 # Flags for `make run`, as in: make run ARGS='--listen 127.0.0.1:9192'
 ARGS ?=
@@ -39,6 +39,11 @@ conformance: setup ## kcat, consumer groups of every client, the store's content
 chaos: setup ## Kill a random gateway of three under ten consumer groups, ROUNDS=20 times (about four minutes)
 	cargo test --workspace --no-run
 	$${CARGO_TARGET_DIR:-target}/debug/group_chaos --rounds $(ROUNDS) --seed $(SEED)
+
+differential: ## Compare a gateway with Apache Kafka 4.3.1: the same requests, the same answers (about two minutes; ONLY=text)
+	@scripts/kafka install 4.3.1 >/dev/null
+	cargo build -p sluice -p sluice-differential
+	$${CARGO_TARGET_DIR:-target}/debug/differential $${ONLY:+--only "$$ONLY"}
 
 lint: ## Formatting, clippy with warnings as errors, licences and sources of dependencies, tidiness
 	cargo fmt --all --check

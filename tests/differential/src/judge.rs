@@ -62,9 +62,13 @@ fn disagreements(kafka: &Transcript, sluice: &Transcript) -> Vec<Disagreement> {
         match (kafka.0.get(at), sluice.0.get(at)) {
             (Some(k), Some(s)) if k.0 == s.0 => compare(&k.0, &k.1, &s.1, &mut found),
             (k, s) => {
-                let label = |side: Option<&(String, Vec<Line>)>| side.map_or("(nothing)".to_owned(), |x| x.0.clone());
+                let label = |side: Option<&(String, Vec<Line>)>, end: &Option<String>| match (side, end) {
+                    (Some((label, _)), _) => label.clone(),
+                    (None, Some(why)) => format!("(the script ended: {why})"),
+                    (None, None) => "(nothing)".to_owned(),
+                };
                 let place = k.or(s).map_or_else(String::new, |x| x.0.clone());
-                found.push(Disagreement { place, kafka: label(k), sluice: label(s) });
+                found.push(Disagreement { place, kafka: label(k, &kafka.1), sluice: label(s, &sluice.1) });
                 return found;
             }
         }

@@ -220,9 +220,9 @@ fn report(cases: &[Case], verdicts: &BTreeMap<usize, Verdict>) -> bool {
             Verdict::Failed(why) => {
                 failed += 1;
                 println!("FAILED  {name} ({})", cases[*at].situation.stands_for);
-                why.iter().take(12).for_each(|line| println!("      {line}"));
-                if why.len() > 12 {
-                    println!("      and {} more", why.len() - 12);
+                why.iter().take(60).for_each(|line| println!("      {line}"));
+                if why.len() > 60 {
+                    println!("      and {} more", why.len() - 60);
                 }
             }
         }

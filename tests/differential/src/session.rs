@@ -66,13 +66,22 @@ pub(crate) struct Session {
     at: usize,
     steps: Vec<Step>,
     aliases: Aliases,
+    patience: Duration,
 }
 
 impl Session {
     /// Names made in this session begin with `prefix`.
     pub(crate) fn new(addr: SocketAddr, prefix: &str) -> Self {
         let aliases = Aliases::new(addr.port(), prefix);
-        Self { addr, prefix: prefix.to_owned(), connections: Vec::new(), at: 0, steps: Vec::new(), aliases }
+        Self {
+            addr,
+            prefix: prefix.to_owned(),
+            connections: Vec::new(),
+            at: 0,
+            steps: Vec::new(),
+            aliases,
+            patience: DEADLINE,
+        }
     }
 
     /// What was recorded: a label and the lines of each answer.
@@ -98,6 +107,11 @@ impl Session {
         if let Some(slot) = self.connections.get_mut(self.at) {
             *slot = None;
         }
+    }
+
+    /// Waits this long for answers from now on: for a situation in which silence is one.
+    pub(crate) fn wait_at_most(&mut self, wait_ms: u64) {
+        self.patience = Duration::from_millis(wait_ms);
     }
 
     fn connection(&mut self) -> Result<&mut Connection> {
@@ -162,7 +176,7 @@ impl Session {
         R::Response: Any,
     {
         let label = label_of::<R>(version);
-        let frame = match self.read_frame(DEADLINE) {
+        let frame = match self.read_frame(self.patience) {
             Received::Frame(frame) => frame,
             Received::Closed => {
                 self.record(&label, Node::Leaf("closed".to_owned()));

@@ -79,7 +79,8 @@ async fn a_topic_never_gets_fewer_partitions_and_each_mistake_has_its_code() {
         (assigned("t", 4, &[&[-1]]), 39),
     ] {
         let told = grow(&mut client, 3, vec![topic.clone()]).await;
-        assert_eq!(told, [(topic.name.as_str().to_owned(), code, true)], "{topic:?}");
+        // Kafka gives a reason with every code but 3.
+        assert_eq!(told, [(topic.name.as_str().to_owned(), code, code != 3)], "{topic:?}");
     }
     let told = grow(&mut client, 3, vec![more("u", 2), more("t", 4), more("u", 3), assigned("v", 2, &[&[1]])]).await;
     let expected = [("u", 42, true), ("t", 0, false), ("v", 0, false)];
@@ -368,7 +369,7 @@ async fn a_partition_stays_where_it_is_and_nothing_is_called_off() {
         assert_eq!((answer.error_code.as_i16(), answer.error_message), (0, None));
         let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
         let codes: Vec<_> = partitions.map(|told| (told.error_code.as_i16(), told.error_message.is_some())).collect();
-        assert_eq!(codes, [(85, true), (0, false), (39, true), (39, true), (3, true), (3, true)]);
+        assert_eq!(codes, [(85, false), (0, false), (39, true), (39, true), (3, true), (3, true)]);
     }
     let listed = client.call(0, &ListPartitionReassignmentsRequest::default()).await;
     assert_eq!((listed.error_code.as_i16(), listed.error_message, listed.topics.len()), (0, None, 0));

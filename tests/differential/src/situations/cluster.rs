@@ -4,8 +4,10 @@ use sluice_protocol::messages::describe_topic_partitions::{Cursor, TopicRequest}
 use sluice_protocol::messages::{ApiVersionsRequest, DescribeClusterRequest, DescribeTopicPartitionsRequest};
 use sluice_protocol::{ApiKey, KString};
 
+use crate::batches::batch;
+use crate::requests::{To, create, metadata, new_topic, produce};
 use crate::rows;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs_at, family, situation};
 
 fn partitions(names: &[&KString], limit: i32, cursor: Option<(&KString, i32)>) -> DescribeTopicPartitionsRequest {
     DescribeTopicPartitionsRequest {
@@ -35,7 +37,79 @@ pub(super) const ALL: &[Situation] = &[
         finalized.sort();
         s.note("finalized features", finalized.join(" "));
         Ok(())
-    }),
+    })
+    .but(
+        const {
+            &[
+                differs_at("D-40", "(17)"),
+                differs_at("D-40", "(36)"),
+                differs_at("D-36", "(24)"),
+                differs_at("D-36", "(25)"),
+                differs_at("D-36", "(26)"),
+                differs_at("D-36", "(27)"),
+                differs_at("D-36", "(28)"),
+                differs_at("D-36", "(65)"),
+                differs_at("D-36", "(66)"),
+                differs_at("D-38", "(29)"),
+                differs_at("D-38", "(30)"),
+                differs_at("D-38", "(31)"),
+                differs_at("D-38", "(48)"),
+                differs_at("D-38", "(49)"),
+                differs_at("D-50", "(34)"),
+                differs_at("D-50", "(38)"),
+                differs_at("D-50", "(39)"),
+                differs_at("D-50", "(40)"),
+                differs_at("D-50", "(41)"),
+                differs_at("D-50", "(50)"),
+                differs_at("D-50", "(51)"),
+                differs_at("D-50", "(55)"),
+                differs_at("D-50", "(57)"),
+                differs_at("D-50", "(64)"),
+                differs_at("D-50", "(80)"),
+                differs_at("D-50", "(81)"),
+                differs_at("D-50", "(83)"),
+                differs_at("D-50", "(84)"),
+                differs_at("D-50", "(85)"),
+                differs_at("D-50", "(86)"),
+                differs_at("D-50", "(87)"),
+                differs_at("D-35", "(68)"),
+                differs_at("D-35", "(69)"),
+                differs_at("D-35", "(76)"),
+                differs_at("D-35", "(77)"),
+                differs_at("D-35", "(78)"),
+                differs_at("D-35", "(79)"),
+                differs_at("D-35", "(88)"),
+                differs_at("D-35", "(89)"),
+                differs_at("D-35", "(90)"),
+                differs_at("D-35", "(91)"),
+                differs_at("D-35", "(92)"),
+                differs_at("D-15", "features"),
+            ]
+        },
+    ),
+    situation("Kafka's own topics", "Metadata", |s, _| {
+        let own = KString::from("__consumer_offsets");
+        s.ask_shaped(12, &metadata(&[&own]), |answer, _| {
+            answer.replace("topic_id", "‹id›");
+            answer.sort("partitions");
+        });
+        let request = sluice_protocol::messages::CreateTopicsRequest {
+            validate_only: true,
+            ..create(vec![new_topic(&own, 1, 1)])
+        };
+        s.ask_shaped(4, &request, |_, _| {});
+        let metadata_topic = KString::from("__cluster_metadata");
+        s.ask(7, &create(vec![new_topic(&metadata_topic, 1, 1)]));
+        s.ask(12, &metadata(&[&metadata_topic]));
+        Ok(())
+    })
+    .but(const { &[differs_at("D-48", "1. Metadata"), differs_at("D-48", "2. CreateTopics")] }),
+    situation("a record for Kafka's own topic", "Produce", |s, _| {
+        let own = To::name(&KString::from("__consumer_offsets"));
+        s.ask(9, &produce(&own, batch(&["x"])));
+        Ok(())
+    })
+    .alone(),
     family("the cluster", rows::DESCRIBE_CLUSTER, 0..=2, |s, v| {
         s.ask(v, &DescribeClusterRequest::default());
         let asked = DescribeClusterRequest { include_cluster_authorized_operations: true, ..Default::default() };
@@ -87,7 +161,8 @@ pub(super) const ALL: &[Situation] = &[
         }
         s.ask(0, &partitions(&[&KString::from("x".repeat(250))], 10, None));
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-41", "2. DescribeTopicPartitions")] }),
     situation("partitions of all topics", "DescribeTopicPartitions", |s, _| {
         s.topic_with("a", 2, &[])?;
         s.topic("b")?;

@@ -12,7 +12,7 @@ use crate::batches::{batch, compressed};
 use crate::requests::{NO_SUCH_ID, To, fetch, fetch_of, produce};
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs, differs_at, family, situation};
 
 /// A topic with batches of one, two and three records.
 fn filled(s: &mut Session, by_id: bool) -> Result<To> {
@@ -147,7 +147,8 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(12, &FetchRequest { max_bytes: -1, ..fetch(&from, 0) });
         s.ask(12, &changed(fetch(&from, 0), |p| p.partition_max_bytes = -1));
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-41", "2. Fetch"), differs_at("D-41", "3. Fetch")] }),
     // ---- sizes ---------------------------------------------------------------------------------------------------
     family("the first batch comes whole however small the bound", rows::LONG_POLL, 4..=18, |s, v| {
         let from = filled(s, v >= 13)?;
@@ -162,7 +163,8 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(12, &changed(fetch(&from, 0), |p| p.partition_max_bytes = 150));
         s.ask(12, &FetchRequest { max_bytes: 100, ..fetch(&from, 0) });
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-44", "records")] }),
     situation("max_bytes over several partitions", rows::LONG_POLL, |s, _| {
         let name = s.topic_with("a", 3, &[])?;
         for partition in 0..3 {
@@ -196,7 +198,8 @@ pub(super) const ALL: &[Situation] = &[
             }
         });
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-10", "session_id")] }),
     situation("the end of a session that there is not", rows::SESSIONS, |s, _| {
         let from = filled(s, false)?;
         s.ask(12, &FetchRequest { session_id: 1_234_567, session_epoch: -1, ..fetch(&from, 0) });
@@ -238,7 +241,8 @@ pub(super) const ALL: &[Situation] = &[
         let from = filled(s, false)?;
         s.ask(12, &FetchRequest { isolation_level: 7, ..fetch(&from, 0) });
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-41")] }),
     family("a Fetch that says its rack", rows::RACK, 11..=18, |s, v| {
         let from = filled(s, v >= 13)?;
         s.ask(v, &FetchRequest { rack_id: "rack-1".into(), ..fetch(&from, 0) });
@@ -256,12 +260,14 @@ pub(super) const ALL: &[Situation] = &[
         s.hang_up();
         s.ask(12, &FetchRequest { replica_id: -2, ..fetch(&from, 0) });
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-46", "1. Fetch")] }),
     situation("a Fetch of a follower by id", "Fetch", |s, _| {
         let from = filled(s, true)?;
         s.ask(17, &FetchRequest { replica_state: ReplicaState { replica_id: 7, replica_epoch: 1 }, ..fetch(&from, 0) });
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-46")] }),
     situation("a Fetch for another cluster", "Fetch", |s, _| {
         let from = filled(s, false)?;
         s.ask(12, &FetchRequest { cluster_id: Some("another".into()), ..fetch(&from, 0) });

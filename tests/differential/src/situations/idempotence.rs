@@ -8,7 +8,7 @@ use crate::batches::{batch_of, build};
 use crate::requests::{To, fetch, produce};
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs, family, situation};
 
 fn begin() -> InitProducerIdRequest {
     InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: 60_000, ..InitProducerIdRequest::default() }
@@ -117,7 +117,8 @@ pub(super) const ALL: &[Situation] = &[
         let (to, producer) = begun(s)?;
         one(s, &to, (producer, 0), 5);
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-03")] }),
     situation("a producer id that was never given", rows::NO_STATE, |s, _| {
         let to = target(s, "a", false)?;
         one(s, &to, (4_611_686_018_427_387_904, 0), 0);
@@ -130,7 +131,8 @@ pub(super) const ALL: &[Situation] = &[
         one(s, &to, foreign, i32::MAX);
         one(s, &to, foreign, 0);
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-03")] }),
     situation("a producer id without a sequence or an epoch", rows::BAD_BATCH, |s, _| {
         let (to, producer) = begun(s)?;
         one(s, &to, (producer, 0), -1);

@@ -10,7 +10,7 @@ use crate::batches::{TIMESTAMP_MS, batch, build};
 use crate::requests::{To, list_offset, produce};
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs, family, situation};
 
 /// A topic of two batches, three records each, a second apart, then one of a record in between in time.
 fn filled(s: &mut Session) -> Result<KString> {
@@ -125,7 +125,8 @@ pub(super) const ALL: &[Situation] = &[
         let name = filled(s)?;
         s.ask(6, &ListOffsetsRequest { isolation_level: 9, ..list_offset(&name, 0, -1) });
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-41")] }),
     situation("offsets of several topics and partitions", "ListOffsets", |s, _| {
         let (a, b) = (filled(s)?, s.topic_with("b", 3, &[])?);
         let mut request = list_offset(&a, 0, -1);

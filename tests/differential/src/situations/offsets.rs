@@ -19,7 +19,7 @@ use crate::dump::Node;
 use crate::requests::{NO_SUCH_ID, To};
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs, family, situation};
 
 /// A topic of three partitions, by name and id.
 fn topic(s: &mut Session) -> Result<To> {
@@ -336,7 +336,8 @@ pub(super) const ALL: &[Situation] = &[
             name: Some(to.name.clone()),
             topic_id: Uuid::nil(),
         }];
-        let gone = sluice_protocol::messages::DeleteTopicsRequest { topics: states, ..Default::default() };
+        let gone =
+            sluice_protocol::messages::DeleteTopicsRequest { topics: states, timeout_ms: 20_000, ..Default::default() };
         s.prepare(6, &gone)?;
         s.await_no_topic(&to.name)?;
         std::thread::park_timeout(std::time::Duration::from_millis(300));
@@ -411,7 +412,8 @@ pub(super) const ALL: &[Situation] = &[
         }
         s.ask(v, &find(&[&id], 1, v));
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-36")] }),
     family("the coordinator of a kind that there is not", "FindCoordinator", 1..=6, |s, v| {
         let key = s.name("x");
         s.ask(v, &find(&[&key], 7, v));

@@ -13,7 +13,7 @@ use crate::batches::{TIMESTAMP_MS, batch, build, compressed, with_byte, with_byt
 use crate::requests::{NO_SUCH_ID, To, fetch, list_offset, metadata, produce, produce_to};
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs, differs_at, family, situation};
 
 /// Sends these bytes to a new topic in version 9, then reads what is there.
 fn send(s: &mut Session, records: Bytes) -> Result<()> {
@@ -72,7 +72,8 @@ pub(super) const ALL: &[Situation] = &[
         let none = s.name("none");
         s.ask(9, &produce(&To::name(&none), batch(&["x"])));
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-04")] }),
     family("Produce by an id that no topic has", rows::UNKNOWN_ID, 13..=13, |s, v| {
         let there = target(s, "a", true)?;
         s.ask(v, &produce(&To::id(NO_SUCH_ID), batch(&["x"])));
@@ -96,11 +97,13 @@ pub(super) const ALL: &[Situation] = &[
     }),
     family("Produce of null records, and of no bytes of records", rows::BAD_BATCH, 3..=13, |s, v| {
         let to = target(s, "a", v >= 13)?;
+        s.wait_at_most(3_000);
         s.ask(v, &produce_to(&to, &[(0, None)]));
         s.hang_up();
         s.ask(v, &produce_to(&to, &[(0, Some(Bytes::new()))]));
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-41", "1. Produce")] }),
     situation("a good partition is not hurt by a bad one beside it", "Produce", |s, _| {
         let name = s.topic_with("a", 3, &[])?;
         let mut bad = batch(&["bad"]).to_vec();
@@ -131,7 +134,8 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(9, &produce_to(&To::name(&a), &twice));
         s.ask(12, &fetch(&To::name(&a), 0));
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-05")] }),
     // ---- acks ----------------------------------------------------------------------------------------------------
     family("acks of 2 and of -2 are invalid", rows::ACKS, 3..=13, |s, v| {
         let to = target(s, "a", v >= 13)?;
@@ -368,7 +372,8 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(v, &produce(&to, compressed(Compression::Zstd, &["one"])));
         Ok(())
     }),
-    situation("a codec that there is not", rows::BAD_BATCH, |s, _| send(s, with_byte(&batch(&["one"]), 22, 5))),
+    situation("a codec that there is not", rows::BAD_BATCH, |s, _| send(s, with_byte(&batch(&["one"]), 22, 5)))
+        .but(const { &[differs_at("D-41", "1. Produce")] }),
     situation("a batch that says gzip and is none", rows::BAD_BATCH, |s, _| {
         send(s, with_byte(&batch(&["one"]), 22, 1))
     }),
@@ -380,13 +385,15 @@ pub(super) const ALL: &[Situation] = &[
     // ---- transactions that are not there -------------------------------------------------------------------------
     situation("a transactional batch without a transactional id", "Produce", |s, _| {
         send(s, build(BatchBuilder::new().producer(5, 0, 0).transactional(), &["x"]))
-    }),
+    })
+    .but(const { &[differs_at("D-36", "1. Produce")] }),
     situation("a transactional id without a transactional batch", "Produce", |s, _| {
         let to = target(s, "a", false)?;
         let transactional_id = Some(s.name("tx"));
         s.ask(9, &ProduceRequest { transactional_id, ..produce(&to, batch(&["x"])) });
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-36", "1. Produce")] }),
     situation("the end of the log after each of three batches", "Produce", |s, _| {
         let to = target(s, "a", false)?;
         for values in [&["a"][..], &["b", "c"], &["d", "e", "f"]] {
