@@ -191,7 +191,7 @@ impl Connection {
 
     /// Sends the FIN. After a graceful stop, takes in what the peer still sends until it closes: closing with unread
     /// input would reset the connection and could destroy the last answers on their way.
-    async fn say_goodbye(mut self, close: &Close) {
+    async fn say_goodbye(&mut self, close: &Close) {
         if matches!(close, Close::Io(_) | Close::SlowReader) {
             return;
         }
@@ -202,7 +202,8 @@ impl Connection {
                 return Ok(());
             }
             let mut left = limits.linger_bytes_max;
-            let mut sink = [0_u8; 1024];
+            // Not in the future: every idle connection would have the room for it.
+            let mut sink = vec![0_u8; 1024];
             while left > 0 {
                 match self.stream.read(&mut sink).await? {
                     0 => return Ok(()),

@@ -47,6 +47,12 @@ struct HalfRead {
     bytes: usize,
 }
 
+impl HalfRead {
+    fn due(self, limits: &Limits) -> Instant {
+        self.since + limits.frame_timeout + time_for(self.bytes, limits)
+    }
+}
+
 /// The deadlines of one connection.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
@@ -78,8 +84,9 @@ impl Deadlines {
     /// The peer has sent part of a frame of so many bytes (0 if not even that is known), and is waited for.
     pub(crate) fn note_half_read(&mut self, bytes: usize, limits: &Limits) {
         let since = self.half_read.map_or(self.last_active, |half| half.since);
-        self.half_read = Some(HalfRead { since, bytes });
-        self.bring_forward(since + limits.frame_timeout);
+        let half_read = HalfRead { since, bytes };
+        self.half_read = Some(half_read);
+        self.bring_forward(half_read.due(limits));
     }
 
     /// The peer is not waited for within a frame.
@@ -157,9 +164,7 @@ impl Deadlines {
         let backlog = self
             .backlog
             .map(|answers| (answers.since + write_timeout + time_for(answers.bytes, limits), Close::SlowReader));
-        let half_read = self
-            .half_read
-            .map(|frame| (frame.since + limits.frame_timeout + time_for(frame.bytes, limits), Close::SlowSender));
+        let half_read = self.half_read.map(|frame| (frame.due(limits), Close::SlowSender));
         let idle = if circumstances.is_working || self.backlog.is_some() { now } else { self.last_active };
         let idle = (idle + limits.idle_timeout, Close::Idle);
         [stalled, backlog, half_read].into_iter().flatten().fold(idle, |first, next| match next.0 < first.0 {

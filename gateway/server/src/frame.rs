@@ -154,7 +154,7 @@ impl FrameReader {
 
     /// Takes the frame at the front, which `coming` has called whole, without its length.
     pub(crate) fn take(&mut self, coming: Coming, limits: &Limits) -> Bytes {
-        let total = PREFIX_LEN.saturating_add(coming.len);
+        let total = total_of(coming);
         let mut frame = self.buffer.split_to(total.min(self.buffer.len())).freeze();
         frame.advance(PREFIX_LEN.min(frame.len()));
         self.own_capacity = (total > limits.read_buffer_bytes / 2).then(|| {
@@ -175,15 +175,15 @@ impl FrameReader {
         self.buffer = BytesMut::new();
     }
 
-    /// The size of the buffer that the next read is going to need, if the frame is too large for a pooled one: the whole
-    /// frame or, of a very large one, room for what has come and as much again.
+    /// The size of the buffer that the next read is going to have, if the frame is too large for a pooled one.
     pub(crate) fn large_bytes(&self, limits: &Limits) -> Option<usize> {
         if self.buffer.is_empty() {
             return self.own_capacity.filter(|capacity| *capacity > limits.frame_bytes_free);
         }
         let coming = self.coming(limits).ok()??;
-        (coming.len > limits.frame_bytes_free)
-            .then(|| room_for(PREFIX_LEN.saturating_add(coming.len), self.buffer.len(), limits))
+        let capacity = self.buffer.capacity();
+        let is_large = coming.len > limits.frame_bytes_free;
+        is_large.then(|| self.wanted_capacity(capacity, limits).unwrap_or(capacity).min(total_of(coming)))
     }
 
     /// Whether nothing of a frame has come.
@@ -235,15 +235,6 @@ impl FrameReader {
         self.pooled = false;
     }
 
-    /// Room for a frame that a pooled buffer would take, by what has come of it.
-    fn room_for_half_read(&self, limits: &Limits) -> usize {
-        let deserved = self.buffer.len().saturating_mul(HALF_READ_GROWTH).max(HALF_READ_ROOM_MIN);
-        match self.coming(limits) {
-            Ok(Some(coming)) => deserved.min(PREFIX_LEN.saturating_add(coming.len)),
-            _ => deserved,
-        }
-    }
-
     /// Gives the buffer away when nothing is half-read.
     pub(crate) fn release(&mut self, pool: &BufferPool) {
         if self.buffer.is_empty() {
@@ -284,28 +275,38 @@ impl FrameReader {
         let received = self.buffer.len();
         let is_full = received >= capacity;
         let total = match self.coming(limits) {
-            Ok(Some(coming)) => PREFIX_LEN.saturating_add(coming.len),
+            Ok(Some(coming)) => total_of(coming),
             // Not even the length is there, or it is refused by the next look at it.
             _ => return is_full.then_some(limits.read_buffer_bytes.max(PREFIX_LEN)),
         };
-        if total > limits.read_buffer_bytes {
-            let wanted = room_for(total, received, limits);
-            return (capacity < wanted).then_some(wanted);
+        if capacity >= total && !is_full {
+            return None;
         }
-        match self.pooled {
-            true => (capacity < total).then_some(total),
-            false => is_full.then(|| self.room_for_half_read(limits)),
+        if self.pooled && total <= limits.read_buffer_bytes {
+            return Some(total);
+        }
+        let room = self.room_for_half_read(limits);
+        // Each time twice as much at least, or every byte would be moved again and again.
+        (self.pooled || is_full || room / 2 >= capacity).then_some(room)
+    }
+
+    /// Room for a half-read frame by what has come of it: several times as much, up to what is given at once; beyond that
+    /// as much again.
+    fn room_for_half_read(&self, limits: &Limits) -> usize {
+        let received = self.buffer.len();
+        let at_once = limits.frame_bytes_at_once.max(PREFIX_LEN);
+        let deserved = received.saturating_mul(HALF_READ_GROWTH).max(HALF_READ_ROOM_MIN).min(at_once);
+        let room = deserved.max(received.saturating_mul(2));
+        match self.coming(limits) {
+            Ok(Some(coming)) => room.min(total_of(coming)),
+            _ => room,
         }
     }
 }
 
-/// Room for a frame of `total` bytes that is too large for a pooled buffer, when so many have come.
-fn room_for(total: usize, received: usize, limits: &Limits) -> usize {
-    let mut room = limits.frame_bytes_at_once.max(PREFIX_LEN);
-    while room <= received {
-        room = room.saturating_mul(2);
-    }
-    room.min(total)
+/// Bytes of a frame with its length.
+fn total_of(coming: Coming) -> usize {
+    PREFIX_LEN.saturating_add(coming.len)
 }
 
 /// What else the first bytes of a connection look like, in words for the log; `None` when they could be anything.

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
 use sluice_protocol::Rope;
-use sluice_runtime::{GapWatch, MemoryStream, PeerAddr, SharedClock, SystemClock, memory_pipe};
+use sluice_runtime::{GapWatch, MemoryStream, PeerAddr, SharedClock, TokioClock, memory_pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -26,6 +26,8 @@ const OVERLAPPING: i16 = 0;
 const ALONE: i16 = 1;
 /// Runs alone, and is dropped when its client is gone.
 const ENDS_WITH_PEER: i16 = 2;
+/// Runs alone, takes as much memory again as its frame, and keeps its frame.
+const HUNGRY: i16 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -64,6 +66,14 @@ struct Script {
 impl Script {
     fn new(key: i16, correlation_id: i32) -> Self {
         Self { key, correlation_id, kind: Kind::Answer, first_ms: 0, second_ms: 0, answer_len: 8 }
+    }
+
+    /// Its frame, as if it were so long.
+    fn frame_of(self, len: usize) -> Bytes {
+        let mut frame = BytesMut::from(&self.frame()[..]);
+        frame.resize(4 + len, 0);
+        frame[..4].copy_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
+        frame.freeze()
     }
 
     fn frame(self) -> Bytes {
@@ -124,19 +134,22 @@ impl Dispatch for Scripted {
         key == OVERLAPPING
     }
 
-    fn memory_estimate(&self, _: Option<i16>, frame_bytes: usize) -> usize {
-        frame_bytes
+    fn memory_estimate(&self, key: Option<i16>, frame_bytes: usize) -> usize {
+        if key == Some(HUNGRY) { 2 * frame_bytes } else { frame_bytes }
     }
 
     fn start(&self, frame: Bytes, _: &Arc<Caller>) -> Result<Started, Refusal> {
+        let kept = frame.clone();
         let script = Script::parse(frame).ok_or_else(|| Refusal::Unreadable("too short".to_owned()))?;
         let id = script.correlation_id;
         assert_ne!(script.kind, Kind::PanicAtStart, "scripted");
         let events = Arc::clone(&self.events);
         let note = move |event| events.lock().unwrap().push(event);
+        let kept = (script.key == HUNGRY).then_some(kept);
         note(Event::Began(id));
         let stage: BoxFuture<'static, Stage> = Box::pin(async move {
             sleep(Duration::from_millis(script.first_ms.into())).await;
+            drop(kept);
             assert_ne!(script.kind, Kind::PanicInStage, "scripted");
             note(Event::FirstStageEnded(id));
             if script.key != OVERLAPPING || script.kind == Kind::AnswerAtOnce {
@@ -175,20 +188,26 @@ async fn look_for_gaps(gaps: Arc<GapWatch>) {
     }
 }
 
-fn fixture(limits: Limits, pipe_bytes: usize) -> Fixture {
+/// One more connection over what others share.
+fn connect(shared: &Arc<Shared>, pipe_bytes: usize) -> (MemoryStream, JoinHandle<Close>) {
     let (client, served) = memory_pipe(pipe_bytes);
+    let address = HostPort { host: "localhost".to_owned(), port: 1 };
+    let caller = Arc::new(Caller::new(Arc::new(Advertised::new(&address)), &PeerAddr::Memory(1)));
+    let connection = Connection::new(Box::new(served), Arc::clone(shared), caller);
+    (client, tokio::spawn(async move { connection.run(&PeerAddr::Memory(1)).await }))
+}
+
+fn fixture(limits: Limits, pipe_bytes: usize) -> Fixture {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry, &[Counted { name: "Scripted", version_min: 0, version_max: 0 }]);
     let dispatch = Scripted::default();
     let events = Arc::clone(&dispatch.events);
-    let clock: SharedClock = Arc::new(SystemClock);
+    // Not the system's: a test that takes long would be a clock gap.
+    let clock: SharedClock = Arc::new(TokioClock::starting_at(0));
     let gaps = Arc::new(GapWatch::new(Arc::clone(&clock)));
     tokio::spawn(look_for_gaps(Arc::clone(&gaps)));
     let shared = Arc::new(Shared::new(limits, clock, gaps, metrics, Arc::new(dispatch)));
-    let address = HostPort { host: "localhost".to_owned(), port: 1 };
-    let caller = Arc::new(Caller::new(Arc::new(Advertised::new(&address)), &PeerAddr::Memory(1)));
-    let connection = Connection::new(Box::new(served), Arc::clone(&shared), caller);
-    let task = tokio::spawn(async move { connection.run(&PeerAddr::Memory(1)).await });
+    let (client, task) = connect(&shared, pipe_bytes);
     Fixture { client, shared, events, task, registry }
 }
 
@@ -207,11 +226,15 @@ impl Fixture {
     }
 
     async fn read_answer(&mut self) -> i32 {
-        let len = self.client.read_u32().await.unwrap();
-        let mut frame = vec![0; len as usize];
-        self.client.read_exact(&mut frame).await.unwrap();
-        i32::from_be_bytes(frame[..4].try_into().unwrap())
+        read_answer(&mut self.client).await
     }
+}
+
+async fn read_answer(client: &mut MemoryStream) -> i32 {
+    let len = client.read_u32().await.unwrap();
+    let mut frame = vec![0; len as usize];
+    client.read_exact(&mut frame).await.unwrap();
+    i32::from_be_bytes(frame[..4].try_into().unwrap())
 }
 
 /// Correlation ids of whole answers, each filled with its id. Anything else fails.
@@ -545,3 +568,5 @@ async fn a_connection_older_than_a_clock_gap_is_closed_and_its_requests_are_not_
 
 mod gone;
 mod memory;
+mod slow;
+mod turns;

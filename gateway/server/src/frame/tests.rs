@@ -145,6 +145,44 @@ async fn buffers_are_borrowed_only_while_bytes_come() {
     assert!(kept[0].capacity() <= limits.read_buffer_bytes);
 }
 
+/// A reader that waits for the rest of a small frame holds about what has come of it, whatever it read before.
+#[tokio::test]
+async fn half_a_small_frame_does_not_keep_a_buffer() {
+    let limits = limits();
+    let pool = BufferPool::new(&limits);
+    let mut cx = Context::from_waker(Waker::noop());
+    for before in [None, Some(100), Some(60_000)] {
+        for (announced, part) in [(1_000, 1), (1_000, 3), (1_000, 4), (1_000, 9), (16_000, 500), (16_000, 1_900)] {
+            let (mut client, mut served) = tokio::io::duplex(1 << 17);
+            let mut reader = FrameReader::default();
+            let first = before.map(|len| framed(&vec![7; len])).unwrap_or_default();
+            let second = framed(&vec![8; announced]);
+            client.write_all(&[&first[..], &second[..part]].concat()).await.unwrap();
+            let mut frames = Vec::new();
+            let mut read = |reader: &mut FrameReader| {
+                while reader.poll_read(&mut cx, &mut served, &pool, &limits).is_ready() {
+                    while let Some(coming) = reader.coming(&limits).unwrap().filter(|coming| coming.whole) {
+                        frames.push(reader.take(coming, &limits).to_vec());
+                    }
+                }
+                frames.len()
+            };
+            assert_eq!(read(&mut reader), usize::from(before.is_some()));
+            let held = reader.buffer.capacity();
+            let most = (2 * HALF_READ_GROWTH * part).max(2 * HALF_READ_ROOM_MIN);
+            assert!(held <= most, "{held} bytes are held for {part} of {announced}, before that {before:?}");
+            // And byte by byte to its end.
+            for byte in &second[part..] {
+                client.write_all(&[*byte]).await.unwrap();
+                read(&mut reader);
+            }
+            assert_eq!(read(&mut reader), 1 + usize::from(before.is_some()));
+            assert_eq!(frames.pop().unwrap(), &second[4..]);
+            assert_eq!(reader.buffer.capacity(), 0);
+        }
+    }
+}
+
 /// A large frame's buffer is asked for at each look at the socket: mostly nothing is there, and it is not made anew.
 #[tokio::test]
 async fn unused_large_buffers_are_used_by_the_next_reader() {
