@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod group_cells;
 pub mod group_lag;
 pub mod group_tools;
+pub mod matrix_records;
 pub mod members;
 pub mod ownership;
 pub mod process;

@@ -55,7 +55,7 @@ func makeRecord(seed uint64, index int) record {
 	return made
 }
 
-const kinds = "kevht"
+const kinds = "kevwht"
 
 // fields are the digests of a topic, field by field.
 type fields struct {
@@ -83,18 +83,23 @@ func (f *fields) add(partition int32, offset int64, r record) {
 		digest.Write(place)
 	}
 	addBytes(into['k'], r.key)
-	if len(r.key) == 0 {
-		addBytes(into['e'], nil)
-	} else {
-		addBytes(into['e'], r.key)
-	}
+	addBytes(into['e'], orNull(r.key))
 	addBytes(into['v'], r.value)
+	addBytes(into['w'], orNull(r.value))
 	into['h'].Write(binary.BigEndian.AppendUint32(nil, uint32(len(r.headers))))
 	for _, each := range r.headers {
 		addBytes(into['h'], []byte(each.name))
 		addBytes(into['h'], each.value)
 	}
 	into['t'].Write(binary.BigEndian.AppendUint64(nil, uint64(r.timestamp)))
+}
+
+// orNull: for clients that cannot tell the empty from null.
+func orNull(bytes []byte) []byte {
+	if len(bytes) == 0 {
+		return nil
+	}
+	return bytes
 }
 
 func addBytes(into hash.Hash, bytes []byte) {

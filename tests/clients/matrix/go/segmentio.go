@@ -56,7 +56,7 @@ func (segmentio) read(bootstrap string, wanted *wanted) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for _, topic := range wanted.topics {
-		topic.fields.shown = "evht" // it reads an empty key as a null
+		topic.fields.shown = "ewht" // it cannot tell the empty from null
 	}
 	failed := make(chan error, 1)
 	wanted.each(func(topic string, partition int32) error {

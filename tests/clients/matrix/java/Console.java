@@ -31,8 +31,6 @@ final class Console implements MatrixProgram.Client {
         if (partitions != 1) throw new IllegalArgumentException("the console producer cannot choose partitions");
         List<String> args = new ArrayList<>(List.of(
                 isSince(2, 5) ? "--bootstrap-server" : "--broker-list", bootstrap, "--topic", topic, "--compression-codec", codec));
-        // Otherwise it would send the end of what it was given only when its process ends.
-        if (!tools.endsTools()) args.addAll(List.of("--sync", "--timeout", "0"));
         boolean hasHeaders = isSince(3, 2);
         String property = isSince(4, 2) ? "--reader-property" : "--property";
         property(args, property, "parse.key", "true");
@@ -52,7 +50,7 @@ final class Console implements MatrixProgram.Client {
         boolean showsPlace = isSince(2, 7);
         for (var each : wanted.topics.entrySet()) {
             MatrixProgram.Wanted.Topic topic = each.getValue();
-            if (!showsPlace) topic.fields.show("kevt");
+            if (!showsPlace) topic.fields.show("kevwt");
             for (int partition = 0; partition < topic.partitions; partition++) {
                 // Record i is in partition i modulo their number.
                 int records = (topic.records - partition + topic.partitions - 1) / topic.partitions;

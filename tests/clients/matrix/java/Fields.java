@@ -8,7 +8,7 @@ import org.apache.kafka.common.header.Header;
 
 /** The digests of a topic, field by field. */
 final class Fields {
-    private static final String KINDS = "kevht";
+    private static final String KINDS = "kevwht";
 
     private final TreeMap<Integer, Map<Character, MessageDigest>> digests = new TreeMap<>();
     private String shown = KINDS;
@@ -29,8 +29,9 @@ final class Fields {
         byte[] place = ByteBuffer.allocate(12).putInt(partition).putLong(offset).array();
         for (char kind : KINDS.toCharArray()) into.computeIfAbsent(kind, ignored -> Records.sha256()).update(place);
         add(into.get('k'), key);
-        add(into.get('e'), key == null || key.length == 0 ? null : key);
+        add(into.get('e'), orNull(key));
         add(into.get('v'), value);
+        add(into.get('w'), orNull(value));
         int headerCount = 0;
         for (Header ignored : headers) headerCount++;
         into.get('h').update(ByteBuffer.allocate(4).putInt(headerCount).array());
@@ -39,6 +40,11 @@ final class Fields {
             add(into.get('h'), header.value());
         }
         into.get('t').update(ByteBuffer.allocate(8).putLong(timestamp).array());
+    }
+
+    /** For clients that cannot tell the empty from null. */
+    private static byte[] orNull(byte[] bytes) {
+        return bytes == null || bytes.length == 0 ? null : bytes;
     }
 
     private static void add(MessageDigest into, byte[] bytes) {

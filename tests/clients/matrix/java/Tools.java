@@ -2,17 +2,22 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Modifier;
+import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.kafka.common.utils.Exit;
 
 /** Kafka's command-line tools, run by their main class in this process, one at a time. */
@@ -29,15 +34,56 @@ final class Tools {
         private static final long serialVersionUID = 1;
 
         Ended(int code) {
-            super("exit " + code, null, false, false);
+            super(ENDED + code, null, false, false);
         }
     }
 
+    /** Goes where it is told at the time: what asks for `System.out` once and keeps it, as Scala does, is redirected too. */
+    private static final class Switch extends OutputStream {
+        private final OutputStream usual;
+        private OutputStream now;
+
+        Switch(OutputStream usual) {
+            this.usual = usual;
+            now = usual;
+        }
+
+        ByteArrayOutputStream begin() {
+            ByteArrayOutputStream caught = new ByteArrayOutputStream();
+            now = caught;
+            return caught;
+        }
+
+        void end() {
+            now = usual;
+        }
+
+        @Override
+        public synchronized void write(int each) throws IOException {
+            now.write(each);
+        }
+
+        @Override
+        public synchronized void write(byte[] bytes, int from, int count) throws IOException {
+            now.write(bytes, from, count);
+        }
+
+        @Override
+        public synchronized void flush() throws IOException {
+            now.flush();
+        }
+    }
+
+    /** What some tools print of our exit. */
+    private static final String ENDED = "the tool exits with ";
+
+    private final Switch out = new Switch(System.err); // what a client prints outside a run is no answer
+    private final Switch err = new Switch(System.err);
     /** Main class by tool, as `scripts/kafka classes` prints them. */
     private final Map<String, String> classes = new HashMap<>();
     /** What the tool that runs would do at the end of its process. */
     private final List<Runnable> atEnd = new ArrayList<>();
-    private final boolean endsTools;
+    private final boolean handsOverHooks;
     /** The code of the first call of `exit`, which in a process of its own would have been the last. */
     private Integer exitCode;
 
@@ -50,18 +96,16 @@ final class Tools {
             if (exitCode == null) exitCode = code;
             throw new Ended(code);
         });
-        endsTools = takeShutdownHooks();
+        handsOverHooks = takeShutdownHooks();
+        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
     }
 
-    /** Whether what a tool does when its process ends, such as sending what it has buffered, is done after each run. */
-    boolean endsTools() {
-        return endsTools;
-    }
-
+    /** Whether the tools of this version hand us what they want done at the end of their process. */
     private boolean takeShutdownHooks() {
         try { // since 2.5
             Class<?> adder = Class.forName("org.apache.kafka.common.utils.Exit$ShutdownHookAdder");
-            Object mine = java.lang.reflect.Proxy.newProxyInstance(adder.getClassLoader(), new Class<?>[] {adder}, (p, m, args) -> {
+            Object mine = Proxy.newProxyInstance(adder.getClassLoader(), new Class<?>[] {adder}, (proxy, method, args) -> {
                 atEnd.add((Runnable) args[1]);
                 return null;
             });
@@ -72,33 +116,52 @@ final class Tools {
         }
     }
 
+    /** Those of older versions tell the JVM: a console producer sends the end of what it was given only there. */
+    @SuppressWarnings("unchecked")
+    private static Map<Thread, Thread> hooksOfTheJvm() throws ReflectiveOperationException {
+        Field hooks = Class.forName("java.lang.ApplicationShutdownHooks").getDeclaredField("hooks");
+        hooks.setAccessible(true); // by --add-opens
+        return (Map<Thread, Thread>) hooks.get(null);
+    }
+
+    private void end(Set<Thread> before) throws ReflectiveOperationException {
+        for (Runnable each : atEnd) each.run();
+        if (handsOverHooks) return;
+        Map<Thread, Thread> hooks = hooksOfTheJvm();
+        for (Thread each : List.copyOf(hooks.keySet())) {
+            if (!before.contains(each)) {
+                hooks.remove(each);
+                each.run();
+            }
+        }
+    }
+
     /** Runs a tool with this typed into it. */
     Outcome run(String name, String[] args, String typed) throws Exception {
         String main = classes.get(name);
         if (main == null) throw new IllegalArgumentException("this version has no " + name);
         forgetCount(main);
-        PrintStream outBefore = System.out;
-        PrintStream errBefore = System.err;
         InputStream inBefore = System.in;
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        ByteArrayOutputStream outCaught = out.begin();
+        ByteArrayOutputStream errCaught = err.begin();
+        Set<Thread> before = handsOverHooks ? Set.of() : Set.copyOf(hooksOfTheJvm().keySet());
         Outcome outcome = new Outcome();
         try {
-            System.setOut(new PrintStream(out, false, StandardCharsets.UTF_8));
-            System.setErr(new PrintStream(err, false, StandardCharsets.UTF_8));
             System.setIn(new ByteArrayInputStream(typed.getBytes(StandardCharsets.UTF_8)));
             outcome.code = call(main, args);
-            for (Runnable each : atEnd) each.run();
+            end(before);
             System.out.flush();
             System.err.flush();
         } finally {
             atEnd.clear();
-            System.setOut(outBefore);
-            System.setErr(errBefore);
+            out.end();
+            err.end();
             System.setIn(inBefore);
         }
-        outcome.out = out.toString(StandardCharsets.UTF_8);
-        outcome.err = err.toString(StandardCharsets.UTF_8);
+        outcome.out = outCaught.toString(StandardCharsets.UTF_8);
+        outcome.err = Arrays.stream(errCaught.toString(StandardCharsets.UTF_8).split("\n"))
+                .filter(line -> !line.contains(ENDED))
+                .collect(Collectors.joining("\n"));
         return outcome;
     }
 

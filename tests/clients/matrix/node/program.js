@@ -7,7 +7,7 @@
 
 const { createHash, randomUUID } = require('node:crypto')
 const readline = require('node:readline')
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs')
+const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = require('kafkajs')
 const Lz4 = require('@2l/kafkajs-lz4')
 const Snappy = require('kafkajs-snappy')
 const zstd = require('@mongodb-js/zstd')
@@ -28,7 +28,7 @@ const CODECS = {
 }
 const FIRST_TIMESTAMP_MS = 1_700_000_000_000
 const RECORDS_PER_SEND = 40
-const KINDS = 'kevht'
+const KINDS = 'kevwht'
 
 /** Record `index` of `seed`, as workload.py and tests/support/workload.rs make it. */
 function record(seed, index) {
@@ -48,6 +48,9 @@ function bytes(content) {
   return content == null ? length : Buffer.concat([length, content])
 }
 
+/** For clients that cannot tell the empty from null. */
+const orNull = content => (content?.length === 0 ? null : content)
+
 /** The digests of a topic, field by field. */
 class Fields {
   count = 0
@@ -64,8 +67,9 @@ class Fields {
     place.writeBigInt64BE(BigInt(offset), 4)
     for (const digest of Object.values(into)) digest.update(place)
     into.k.update(bytes(message.key))
-    into.e.update(bytes(message.key?.length === 0 ? null : message.key))
+    into.e.update(bytes(orNull(message.key)))
     into.v.update(bytes(message.value))
+    into.w.update(bytes(orNull(message.value)))
     const headers = Object.entries(message.headers ?? {})
     const count = Buffer.alloc(4)
     count.writeInt32BE(headers.length)
@@ -90,9 +94,9 @@ function tell(...words) {
   process.stdout.write(words.map(word => String(word).replace(/\t/g, ' ').replace(/\n/g, ' | ')).join('\t') + '\n')
 }
 
-function connect(bootstrap) {
+function connect(bootstrap, retries = 5) {
   const logCreator = () => ({ label, log }) => process.stderr.write(`${label} ${JSON.stringify(log)}\n`)
-  return new Kafka({ clientId: 'matrix', brokers: [bootstrap], logLevel: logLevel.WARN, logCreator })
+  return new Kafka({ clientId: 'matrix', brokers: [bootstrap], logLevel: logLevel.WARN, logCreator, retry: { retries } })
 }
 
 async function write(bootstrap, topic, seed, records, partitions, codec) {
@@ -152,12 +156,75 @@ async function read(bootstrap, patienceMs, text) {
   if (failure !== null) throw failure
 }
 
+const SOURCES = { 1: 'topic', 5: 'default' }
+const entries = configs => Object.entries(configs).map(([name, value]) => ({ name, value }))
+
+/** One step of an admin, as lines; what the broker refuses is a line as well. */
+async function admin(bootstrap, step, topic, ...rest) {
+  const client = connect(bootstrap, 0).admin()
+  await client.connect()
+  try {
+    return await STEPS[step](client, topic, ...rest)
+  } catch (failed) {
+    // It wraps what a topic or a partition was refused, and wraps that again.
+    for (let cause = failed; cause; cause = cause.errors?.[0] ?? cause.partitions?.[0]?.error ?? cause.cause) {
+      if (cause.code !== undefined) return [`error ${cause.code}`]
+    }
+    throw failed
+  } finally {
+    await client.disconnect()
+  }
+}
+
+const STEPS = {
+  async create(client, topic) {
+    const wanted = { topic, numPartitions: 2, replicationFactor: 1, configEntries: entries({ 'retention.ms': '-1' }) }
+    // It does not tell why a topic could not be created when it is there.
+    return [(await client.createTopics({ topics: [wanted], waitForLeaders: false })) ? 'done' : 'error 36']
+  },
+  async describe(client, topic) {
+    const { topics } = await client.fetchTopicMetadata({ topics: [topic] })
+    const partitions = topics[0].partitions.sort((a, b) => a.partitionId - b.partitionId)
+    return partitions.map(p => `${p.partitionId} leader ${p.leader} replicas ${p.replicas.length}`)
+  },
+  async configs(client, topic) {
+    const configNames = ['cleanup.policy', 'max.message.bytes', 'retention.ms']
+    const resources = [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames }]
+    const found = (await client.describeConfigs({ includeSynonyms: false, resources })).resources[0].configEntries
+    return found.map(each => `${each.configName}=${each.configValue} ${SOURCES[each.configSource] ?? each.configSource}`).sort()
+  },
+  async alter(client, topic) {
+    const configEntries = entries({ 'retention.ms': '-1', 'max.message.bytes': '2000000' })
+    await client.alterConfigs({ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }] })
+    return ['done']
+  },
+  async grow(client, topic, count) {
+    await client.createPartitions({ topicPartitions: [{ topic, count: Number(count) }] })
+    return ['done']
+  },
+  async trim(client, topic, partition, offset) {
+    await client.fetchTopicOffsets(topic) // or it would not know the topic's leaders
+    await client.deleteTopicRecords({ topic, partitions: [{ partition: Number(partition), offset }] })
+    return ['done']
+  },
+  async start(client, topic, partition) {
+    const found = await client.fetchTopicOffsets(topic)
+    return [found.find(each => each.partition === Number(partition)).low]
+  },
+  async delete(client, topic) {
+    await client.deleteTopics({ topics: [topic] })
+    return ['done']
+  },
+}
+
 async function run([verb, , bootstrap, ...rest]) {
   if (verb === 'write') {
     const [topic, seed, records, partitions, codec] = rest
     await write(bootstrap, topic, seed, Number(records), Number(partitions), codec)
   } else if (verb === 'read') {
     await read(bootstrap, Number(rest[0]), rest[1])
+  } else if (verb === 'admin') {
+    for (const line of await admin(bootstrap, ...rest)) tell('saw', line)
   } else {
     throw new Error(`unknown job: ${verb}`)
   }

@@ -26,6 +26,13 @@ MODULES = {
 # Longest that a client may take for a job.
 PATIENCE_S = 30
 
+# What admin jobs set, and look at.
+CREATED_WITH = [("retention.ms", "-1")]
+ALTERED_TO = [("retention.ms", "-1"), ("max.message.bytes", "2000000")]
+CONFIGS = ["cleanup.policy", "max.message.bytes", "retention.ms"]
+# Where a config comes from, by its number on the wire; under it, whatever a client calls it.
+SOURCES = {1: "topic", "DYNAMIC_TOPIC_CONFIG": "topic", 5: "default", "DEFAULT_CONFIG": "default"}
+
 
 def record(seed, index):
     """What a client that can set everything writes: (key, value, headers, timestamp)."""
@@ -38,7 +45,7 @@ def text_record(seed, index):
     return b"key-%d" % (index % 50), digest * (1 + index % 7)
 
 
-KINDS = "kevht"
+KINDS = "kevwht"
 
 
 class Fields:
@@ -58,6 +65,7 @@ class Fields:
         into["k"].update(_bytes(key))
         into["e"].update(_bytes(key or None))
         into["v"].update(_bytes(value))
+        into["w"].update(_bytes(value or None))
         into["h"].update(struct.pack(">i", len(headers)))
         for name, content in headers:
             into["h"].update(_bytes(name.encode() if isinstance(name, str) else name))
@@ -123,7 +131,8 @@ def do(client, words):
         finally:
             wanted.tell()
     elif verb == "admin":
-        for line in client.admin(bootstrap, *rest):
+        admin = importlib.import_module(client.__name__.replace("with_", "admin_"))
+        for line in admin.admin(bootstrap, *rest):
             tell("saw", line)
     else:
         raise ValueError("unknown job: %s" % verb)

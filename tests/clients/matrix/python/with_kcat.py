@@ -38,7 +38,7 @@ def read(bootstrap, wanted):
             wanted.fields[topic].add(partition, offset, key, value, headers, timestamp)
             # It prints a header's value up to the first NUL.
             if not all(content.isascii() for _, content in headers):
-                wanted.fields[topic].shown = "kevt"
+                wanted.fields[topic].shown = "kevwt"
 
 
 def _records(found):
