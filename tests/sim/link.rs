@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_protocol::ErrorCode;
 use sluice_protocol::messages::ProduceRequest;
+use sluice_protocol::messages::produce::PartitionProduceResponse;
+use sluice_protocol::{ErrorCode, KString, Uuid};
 use sluice_runtime::Entropy;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Lost};
 use crate::ledger::{Outcome, Place};
 use crate::plan::{between, one_of, percent};
-use crate::world::World;
+use crate::world::{World, topic_name};
 
 /// How much later than its own timeout a Produce may be answered: scheduling, the way back.
 const MARGIN: Duration = Duration::from_millis(1_000);
@@ -123,16 +124,30 @@ impl Link {
         let answer = answer.inspect_err(|lost| self.note_lost(*lost))?;
         self.last_answer = Instant::now();
         let Some(request) = self.in_flight.pop_front() else { return Ok(Vec::new()) };
-        let blocks = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
-        let answered: Vec<_> = blocks.map(|block| (block.index, block.error_code, block.base_offset)).collect();
-        if answered.len() != request.batches.len() {
-            self.world.journal.violation(&self.who, "a partition was not answered");
+        // As a client: by topic and partition. Entries of one topic are answered together, as Kafka answers them, and
+        // batches of one partition in the order in which they were sent.
+        let mut blocks: Vec<_> = answer
+            .responses
+            .iter()
+            .flat_map(|topic| topic.partition_responses.iter().map(move |block| (&topic.name, topic.topic_id, block)))
+            .collect();
+        if blocks.len() != request.batches.len() {
+            self.world.journal.violation(&self.who, "a partition was not answered, or one was answered twice");
         }
         let mut told = Vec::new();
-        for (sending, (partition, code, offset)) in request.batches.into_iter().zip(answered) {
-            if partition != sending.outgoing.place.1 {
-                self.world.journal.violation(&self.who, "an answer names another partition");
-            }
+        for sending in request.batches {
+            let (topic, partition) = sending.outgoing.place;
+            let (name, topic_id) = (topic_name(topic), self.world.topic_id(topic));
+            let is_its = |(named, id, block): &(&KString, Uuid, &PartitionProduceResponse)| {
+                let is_topic = if self.version == BY_ID { *id == topic_id } else { **named == name };
+                is_topic && block.index == partition
+            };
+            let Some(place) = blocks.iter().position(is_its) else {
+                self.world.journal.violation(&self.who, format_args!("no answer for {:?}", sending.outgoing.place));
+                continue;
+            };
+            let (_, _, block) = blocks.remove(place);
+            let (code, offset) = (block.error_code, block.base_offset);
             self.settle(&sending, code, offset);
             told.push(Told { outgoing: sending.outgoing, code });
         }

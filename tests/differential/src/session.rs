@@ -17,7 +17,7 @@ use sluice_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, FetchResponse, InitProducerIdResponse, JoinGroupResponse,
     ListOffsetsRequest, MetadataResponse,
 };
-use sluice_protocol::{ErrorCode, KString, Message, Request, decode_response, encode_request, encode_response};
+use sluice_protocol::{ErrorCode, KString, Request, decode_response, encode_request, encode_response};
 use uuid::Uuid;
 
 use crate::batches;
