@@ -109,25 +109,20 @@ impl Client {
     }
 
     /// Code and message of a change of one resource.
-    async fn change(&mut self, kind: i8, name: &str, changes: &[Change<'_>]) -> (i16, Option<String>) {
+    async fn change(&mut self, kind: i8, name: &str, changes: &[Change<'_>]) -> Answer {
         let request = change_request(&[(kind, name, changes)], false);
         let response = self.call(1, &request).await.responses.remove(0);
         assert_eq!((response.resource_type, &*response.resource_name), (kind, name));
         (response.error_code.as_i16(), response.error_message.map(String::from))
     }
 
-    async fn replace(&mut self, kind: i8, name: &str, configs: &[(&str, Option<&str>)]) -> (i16, Option<String>) {
+    async fn replace(&mut self, kind: i8, name: &str, configs: &[Config<'_>]) -> Answer {
         let response = self.call(2, &replace_request(&[(kind, name, configs)], false)).await.responses.remove(0);
         (response.error_code.as_i16(), response.error_message.map(String::from))
     }
 
-    async fn create_with(
-        &mut self,
-        version: i16,
-        name: &str,
-        configs: &[(&str, Option<&str>)],
-    ) -> CreatableTopicResult {
-        let config = |(name, value): &(&str, Option<&str>)| CreatableTopicConfig {
+    async fn create_with(&mut self, version: i16, name: &str, configs: &[Config<'_>]) -> CreatableTopicResult {
+        let config = |(name, value): &Config<'_>| CreatableTopicConfig {
             name: KString::from(*name),
             value: value.map(KString::from),
         };
@@ -145,6 +140,12 @@ impl Client {
 
 /// Name, operation, value.
 type Change<'a> = (&'a str, i8, Option<&'a str>);
+/// Code and message.
+type Answer = (i16, Option<String>);
+/// Name and value.
+type Config<'a> = (&'a str, Option<&'a str>);
+/// Name and type of a resource.
+type Listed<'a> = (&'a str, i8);
 
 fn change_request(resources: &[(i8, &str, &[Change<'_>])], validate_only: bool) -> IncrementalAlterConfigsRequest {
     use incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
@@ -161,14 +162,12 @@ fn change_request(resources: &[(i8, &str, &[Change<'_>])], validate_only: bool) 
     IncrementalAlterConfigsRequest { resources: resources.iter().map(resource).collect(), validate_only }
 }
 
-type Replaced<'a> = (i8, &'a str, &'a [(&'a str, Option<&'a str>)]);
+type Replaced<'a> = (i8, &'a str, &'a [Config<'a>]);
 
 fn replace_request(resources: &[Replaced<'_>], validate_only: bool) -> AlterConfigsRequest {
     use alter_configs::{AlterConfigsResource, AlterableConfig};
-    let config = |(name, value): &(&str, Option<&str>)| AlterableConfig {
-        name: KString::from(*name),
-        value: value.map(KString::from),
-    };
+    let config =
+        |(name, value): &Config<'_>| AlterableConfig { name: KString::from(*name), value: value.map(KString::from) };
     let resource = |(kind, name, configs): &Replaced<'_>| AlterConfigsResource {
         resource_type: *kind,
         resource_name: KString::from(*name),
@@ -177,11 +176,11 @@ fn replace_request(resources: &[Replaced<'_>], validate_only: bool) -> AlterConf
     AlterConfigsRequest { resources: resources.iter().map(resource).collect(), validate_only }
 }
 
-fn refused(code: i16, message: &str) -> (i16, Option<String>) {
+fn refused(code: i16, message: &str) -> Answer {
     (code, Some(message.to_owned()))
 }
 
-const DONE: (i16, Option<String>) = (0, None);
+const DONE: Answer = (0, None);
 
 #[tokio::test(start_paused = true)]
 async fn every_version_tells_a_topic_s_configs_as_kafka_does() {
@@ -342,7 +341,7 @@ async fn a_change_that_is_refused_says_why_and_changes_nothing() {
     let gateway = gateway().await;
     let mut client = gateway.client().await;
     client.create("t", 1).await;
-    let cases: &[(&[Change<'_>], (i16, Option<String>))] = &[
+    let cases: &[(&[Change<'_>], Answer)] = &[
         (&[("nope", SET, Some("5"))], refused(40, "Unknown topic config name: nope")),
         (&[("", SET, Some("5"))], refused(40, "Unknown topic config name: ")),
         (&[("segment.ms", SET, Some("x")), ("nope", SET, Some("1"))], refused(40, "Unknown topic config name: nope")),
@@ -466,7 +465,7 @@ async fn a_broker_s_dynamic_configs_become_the_defaults_of_topics() {
 async fn a_broker_s_other_configs_cannot_be_changed() {
     let gateway = gateway().await;
     let mut client = gateway.client().await;
-    let cases: &[(&str, &[Change<'_>], (i16, Option<String>))] = &[
+    let cases: &[(&str, &[Change<'_>], Answer)] = &[
         (
             "1",
             &[("auto.create.topics.enable", SET, Some("false")), ("num.partitions", SET, Some("5"))],
@@ -551,7 +550,7 @@ async fn resources_with_configs_are_listed_by_type() {
     let mut client = gateway.client().await;
     client.create("t", 1).await;
     client.create("a", 1).await;
-    let cases: &[(i16, &[i8], i16, &[(&str, i8)])] = &[
+    let cases: &[(i16, &[i8], i16, &[Listed<'_>])] = &[
         (0, &[], 0, &[]),
         (1, &[], 0, &[("1", LOGGER), ("1", BROKER), ("a", TOPIC), ("t", TOPIC)]),
         (1, &[TOPIC], 0, &[("a", TOPIC), ("t", TOPIC)]),
@@ -603,7 +602,7 @@ async fn a_topic_is_created_with_configs_that_kafka_takes() {
 async fn a_topic_with_configs_that_kafka_refuses_is_not_created() {
     let gateway = gateway().await;
     let mut client = gateway.client().await;
-    let cases: &[(&[(&str, Option<&str>)], &str)] = &[
+    let cases: &[(&[Config<'_>], &str)] = &[
         (&[("nope", Some("1"))], "Unknown topic config name: nope"),
         (&[("retention.ms", None)], "Null value not supported for topic configs: retention.ms"),
         (&[("nope", None)], "Null value not supported for topic configs: nope"),
