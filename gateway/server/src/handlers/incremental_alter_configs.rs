@@ -35,7 +35,7 @@ async fn handle(call: Call, request: IncrementalAlterConfigsRequest) -> Outcome 
     let responses = named.into_iter().zip(altered).map(|((resource_type, resource_name), altered)| {
         let (error_code, error_message) = match &altered {
             Ok(()) => (ErrorCode::NONE, None),
-            Err(error) => (admin_code(error), Some(tell_config_error(error, &resource_name))),
+            Err(error) => (admin_code(error), tell_config_error(error, &resource_name)),
         };
         AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name }
     });

@@ -176,10 +176,11 @@ fn tell_config_kind(kind: ConfigResourceKind) -> i8 {
     }
 }
 
-/// Why the configs of a resource were not changed, in Kafka's words where there are some.
-fn tell_config_error(error: &EngineError, name: &KString) -> KString {
+/// Why the configs of a resource were not changed, in Kafka's words where there are some; no words where Kafka has none.
+fn tell_config_error(error: &EngineError, name: &KString) -> Option<KString> {
     match error {
-        EngineError::UnknownTopic => KString::from(format!("The topic '{name}' does not exist.")),
-        other => KString::from(other.to_string()),
+        EngineError::UnknownTopic => Some(KString::from(format!("The topic '{name}' does not exist."))),
+        EngineError::Unexpected(_) => None,
+        other => Some(KString::from(other.to_string())),
     }
 }
