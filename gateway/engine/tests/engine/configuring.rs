@@ -292,7 +292,7 @@ async fn incremental_changes_add_up_whatever_gateway_they_come_through() {
         for step in 0..40 {
             let gateway = &gateways[usize::try_from(entropy.next_u64() % 2).unwrap()];
             let changes = random_change(&entropy);
-            if entropy.next_u64() % 8 == 0 {
+            if entropy.next_u64().is_multiple_of(8) {
                 let sets: Vec<_> = changes.iter().filter(|change| change.op == ConfigOp::Set).cloned().collect();
                 model.clear();
                 sets.iter().for_each(|change| expect(&mut model, change));
