@@ -4,6 +4,8 @@
 //! (undocumented authentication of an admin API) come with message sets and that API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+#[path = "known_issues/admin_apis.rs"]
+mod admin_apis;
 #[path = "known_issues/group_apis.rs"]
 mod group_apis;
 
@@ -189,7 +191,8 @@ fn use_version(client: &mut RawClient, api: &ApiVersion, version: i16, topic_id:
             assert!(answer.producer_id >= 0, "InitProducerId {version}");
         }
         other => {
-            let is_used = group_apis::use_group_version(client, other, version, topic_id);
+            let is_used = group_apis::use_group_version(client, other, version, topic_id)
+                || admin_apis::use_admin_version(client, other, version);
             assert!(is_used, "API {other} is advertised, and nothing here tests it");
         }
     }

@@ -170,16 +170,16 @@ struct PlacedBatch {
 
 impl PlacedBatch {
     fn find_at(&self, target: i64) -> Result<Option<OffsetFound>, BatchError> {
-        let found = find_timestamp(&self.bytes, self.from_delta(), target, self.max_decompressed)?;
+        let found = find_timestamp(&self.bytes, self.first_delta(), target, self.max_decompressed)?;
         Ok(found.map(|found| self.place(found)))
     }
 
     fn find_greatest(&self) -> Result<Option<OffsetFound>, BatchError> {
-        let found = find_greatest_timestamp(&self.bytes, self.from_delta(), self.max_decompressed)?;
+        let found = find_greatest_timestamp(&self.bytes, self.first_delta(), self.max_decompressed)?;
         Ok(found.map(|found| self.place(found)))
     }
 
-    fn from_delta(&self) -> i32 {
+    fn first_delta(&self) -> i32 {
         i32::try_from(self.start.saturating_sub(self.base_offset).max(0)).unwrap_or(i32::MAX)
     }
 
