@@ -46,12 +46,11 @@ impl Drop for Started {
 fn kafka_settings() -> Vec<String> {
     vec![
         "auto.create.topics.enable=true".to_owned(),
-        "delete.topic.enable=true".to_owned(),
         "group.initial.rebalance.delay.ms=0".to_owned(),
         format!("group.max.size={GROUP_MAX_SIZE}"),
         // Retention is judged by neither while this runs.
         "log.retention.check.interval.ms=3600000".to_owned(),
-        "log.retention.bytes=-1".to_owned(),
+        "log.retention.bytes".to_owned(),
         "offsets.topic.num.partitions=2".to_owned(),
         "transaction.state.log.num.partitions=2".to_owned(),
     ]
@@ -67,6 +66,8 @@ fn sluice_arguments() -> Vec<String> {
         ("--log-level", "error"),
         ("--group-initial-rebalance-delay-ms", "0"),
         ("--group-max-size", &size),
+        ("--auto-create-topics", "true"),
+        ("--num-partitions", "1"),
     ];
     let flags = settings.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
     std::iter::once("serve".to_owned()).chain(flags).collect()

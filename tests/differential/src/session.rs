@@ -422,6 +422,14 @@ impl Session {
     }
 }
 
+/// Lets time pass, where time is what a situation is about.
+pub(crate) fn pass_ms(ms: u64) {
+    let until = Instant::now() + Duration::from_millis(ms);
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
+}
+
 fn label_of<R: Request>(version: i16) -> String {
     format!("{} v{version}", R::KEY.name())
 }

@@ -60,13 +60,25 @@ pub(crate) struct Situation {
     pub(crate) versions: Option<(i16, i16)>,
     pub(crate) script: Script,
     pub(crate) differences: &'static [Difference],
+    /// What each member of a family is called, where its number is no version.
+    pub(crate) labels: &'static [&'static str],
     /// Nothing else may run meanwhile.
     pub(crate) alone: bool,
 }
 
 /// A situation.
 pub(crate) const fn situation(name: &'static str, stands_for: &'static str, script: Script) -> Situation {
-    Situation { name, stands_for, versions: None, script, differences: &[], alone: false }
+    Situation { name, stands_for, versions: None, script, differences: &[], labels: &[], alone: false }
+}
+
+/// A situation for each of these, whose number the script is given.
+pub(crate) const fn each_of(
+    name: &'static str,
+    stands_for: &'static str,
+    labels: &'static [&'static str],
+    script: Script,
+) -> Situation {
+    Situation { name, stands_for, versions: None, script, differences: &[], labels, alone: false }
 }
 
 /// A situation for each version from `from` to `to`.
@@ -77,7 +89,7 @@ pub(crate) const fn family(
     script: Script,
 ) -> Situation {
     let versions = Some((*versions.start(), *versions.end()));
-    Situation { name, stands_for, versions, script, differences: &[], alone: false }
+    Situation { name, stands_for, versions, script, differences: &[], labels: &[], alone: false }
 }
 
 impl Situation {
@@ -96,6 +108,10 @@ impl Situation {
     /// Each version of it: what it is called, and the version.
     pub(crate) fn each(&self) -> Vec<(String, i16)> {
         match self.versions {
+            None if !self.labels.is_empty() => {
+                let label = |(at, label): (i16, &&str)| (format!("{}: {label}", self.name), at);
+                (0..).zip(self.labels).map(label).collect()
+            }
             None => vec![(self.name.to_owned(), 0)],
             Some((from, to)) => (from..=to).map(|version| (format!("{}, v{version}", self.name), version)).collect(),
         }

@@ -13,7 +13,7 @@ use crate::dump::Node;
 use crate::requests::{create, new_topic};
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, family, situation};
+use crate::situation::{Situation, differs, differs_at, each_of, family, situation};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -138,25 +138,29 @@ pub(super) const ALL: &[Situation] = &[
         let name = s.topic_with("a", 1, &[("max.message.bytes", "2000")])?;
         s.ask_shaped(v, &describe(TOPIC, &name, None), sorted);
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-65", "config_source")] }),
     family("the configs of a topic with synonyms", rows::DESCRIBE_CONFIGS, 1..=4, |s, v| {
         let name = s.topic_with("a", 1, &[("max.message.bytes", "2000")])?;
         s.ask_shaped(v, &DescribeConfigsRequest { include_synonyms: true, ..describe(TOPIC, &name, None) }, sorted);
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-65", "configs[21]")] }),
     family("the configs of a topic with documentation", rows::DESCRIBE_CONFIGS, 3..=4, |s, v| {
         let name = s.topic("a")?;
         let request = DescribeConfigsRequest { include_documentation: true, ..describe(TOPIC, &name, None) };
         s.ask_shaped(v, &request, documented);
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-65", "config_source")] }),
     family("some configs of a topic, and some that there are not", rows::DESCRIBE_CONFIGS, 1..=4, |s, v| {
         let name = s.topic("a")?;
         s.ask_shaped(v, &describe(TOPIC, &name, Some(&["retention.ms", "no.such", "cleanup.policy"])), sorted);
         s.ask_shaped(v, &describe(TOPIC, &name, Some(&[])), sorted);
         s.ask_shaped(v, &describe(TOPIC, &name, Some(&["retention.ms", "retention.ms"])), sorted);
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-65", "config_source")] }),
     family("configs of what there is not", rows::DESCRIBE_CONFIGS, 1..=4, |s, v| {
         let none = s.name("none");
         s.ask(v, &describe(TOPIC, &none, None));
@@ -216,11 +220,13 @@ pub(super) const ALL: &[Situation] = &[
         ];
         s.ask_shaped(v, &describe(BROKER, &KString::from("1"), Some(&keys)), sorted);
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-65", "config_source"), differs_at("D-61", "configs[19]")] }),
     situation("configs of all brokers", rows::DESCRIBE_CONFIGS, |s, _| {
         s.ask_shaped(4, &describe(BROKER, &KString::new(), None), sorted);
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-65")] }),
     situation("configs of a group", rows::DESCRIBE_CONFIGS, |s, _| {
         let group = s.name("g");
         s.ask_shaped(4, &describe(GROUP, &group, None), sorted);
@@ -240,7 +246,7 @@ pub(super) const ALL: &[Situation] = &[
         Ok(())
     }),
     // ---- values --------------------------------------------------------------------------------------------------
-    family("values of each config of a topic", rows::CREATE_TOPICS, 0..=34, |s, at| {
+    each_of("values of a config of a topic", rows::CREATE_TOPICS, TOPIC_CONFIGS, |s, at| {
         let key = TOPIC_CONFIGS.get(usize::try_from(at)?).context("a config")?;
         for (n, value) in VALUES.iter().enumerate() {
             let name = s.name(&format!("{n}"));
@@ -252,7 +258,7 @@ pub(super) const ALL: &[Situation] = &[
         }
         Ok(())
     }),
-    family("a config of a topic is set, and set back", rows::ALTER_CONFIGS, 0..=34, |s, at| {
+    each_of("a config of a topic is set, and set back", rows::ALTER_CONFIGS, TOPIC_CONFIGS, |s, at| {
         let key = TOPIC_CONFIGS.get(usize::try_from(at)?).context("a config")?;
         let name = s.topic("a")?;
         s.ask(4, &describe(TOPIC, &name, Some(&[key])));
@@ -261,7 +267,8 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(1, &change(TOPIC, &name, &[(key, SET, None)]));
         s.ask(1, &change(TOPIC, &name, &[(key, APPEND, Some("x"))]));
         Ok(())
-    }),
+    })
+    .but(const { &[differs_at("D-65", "config_source").within(21, 21)] }),
     // ---- IncrementalAlterConfigs ---------------------------------------------------------------------------------
     family("a config is changed, and taken back", rows::ALTER_CONFIGS, 0..=1, |s, v| {
         let name = s.topic("a")?;
@@ -383,6 +390,41 @@ pub(super) const ALL: &[Situation] = &[
             };
             s.ask_shaped(1, &request, shape);
         }
+        Ok(())
+    }),
+    situation("a resource twice in one AlterConfigs", rows::ALTER_CONFIGS, |s, _| {
+        let name = s.topic("a")?;
+        let mut request = alter(TOPIC, &name, &[("retention.ms", Some("1000"))]);
+        request.resources.extend(request.resources.clone());
+        s.wait_at_most(3_000);
+        s.ask(2, &request);
+        Ok(())
+    })
+    .but(const { &[differs("D-66")] }),
+    situation("configs of groups and of client metrics are set", rows::ALTER_CONFIGS, |s, _| {
+        let (group, metrics) = (s.name("g"), s.name("m"));
+        let session = change(GROUP, &group, &[("consumer.session.timeout.ms", SET, Some("50000"))]);
+        s.ask(1, &IncrementalAlterConfigsRequest { validate_only: true, ..session });
+        let interval = change(CLIENT_METRICS, &metrics, &[("interval.ms", SET, Some("10000"))]);
+        s.ask(1, &IncrementalAlterConfigsRequest { validate_only: true, ..interval });
+        s.ask(1, &change(GROUP, &group, &[("no.such.config", SET, Some("1"))]));
+        Ok(())
+    })
+    .but(const { &[differs_at("D-63", "1. Incremental"), differs_at("D-63", "2. Incremental")] }),
+    situation("a broker config that Kafka changes while it runs", rows::ALTER_CONFIGS, |s, _| {
+        for (name, value) in [("log.retention.ms", "100000"), ("num.io.threads", "8"), ("num.network.threads", "3")] {
+            let request = change(BROKER, &KString::new(), &[(name, SET, Some(value))]);
+            s.ask(1, &IncrementalAlterConfigsRequest { validate_only: true, ..request });
+        }
+        Ok(())
+    })
+    .but(const { &[differs_at("D-62", "2. Incremental"), differs_at("D-62", "3. Incremental")] }),
+    situation("names of configs that are long", rows::ALTER_CONFIGS, |s, _| {
+        let name = s.topic("a")?;
+        let long = "x".repeat(200);
+        s.ask(1, &change(TOPIC, &name, &[(&long, SET, Some("1"))]));
+        s.ask(1, &change(TOPIC, &name, &[("retention.ms", SET, Some(&"1".repeat(5_000)))]));
+        s.ask_shaped(4, &describe(TOPIC, &name, Some(&[&long])), sorted);
         Ok(())
     }),
 ];

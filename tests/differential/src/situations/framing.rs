@@ -40,7 +40,7 @@ fn send_and_look(s: &mut Session, label: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// Keeps what both have of the ranges, so that one difference is listed and not sixty.
-fn without_ranges(answer: &mut Node, _prefix: &str) {
+pub(super) fn without_ranges(answer: &mut Node, _prefix: &str) {
     if let Node::Fields(fields) = answer {
         fields.retain(|(name, _)| name != "api_keys" && !name.contains("features") && name != "encoding");
     }

@@ -8,8 +8,8 @@ use sluice_protocol::messages::{
 };
 
 use super::membership::{
-    Member, alone_in, await_rebalance, join, join_static, joined_as, leave, members_sorted, pair, protocols,
-    registered, second_joins, subscription,
+    Member, alone_in, await_rebalance, join, join_second, join_static, joined_as, leave, members_sorted, pair,
+    protocols, registered, second_joins, subscription,
 };
 use crate::dump::Node;
 use crate::rows;
@@ -184,7 +184,7 @@ pub(super) const ALL: &[Situation] = &[
     situation("a group in a rebalance is not deleted", rows::DELETE_GROUPS, |s, _| {
         let first = alone_in(s, "g")?;
         let id = registered(s, &first.group)?;
-        let (first, _) = second_joins(s, &first, &join(&first.group, &id))?;
+        let (first, _) = second_joins(s, &first, &join_second(&first.group, &id))?;
         s.ask(2, &delete(&[&first.group]));
         Ok(())
     }),

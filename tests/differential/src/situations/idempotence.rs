@@ -140,7 +140,8 @@ pub(super) const ALL: &[Situation] = &[
         one(s, &to, (-1, 0), 0);
         one(s, &to, (-2, 0), 0);
         Ok(())
-    }),
+    })
+    .but(const { &[differs("D-52")] }),
     situation("two batches of one producer in one partition's records", rows::BAD_BATCH, |s, _| {
         let (to, producer) = begun(s)?;
         let two = [batch_of((producer, 0), 0, &["a"]), batch_of((producer, 0), 1, &["b"])].concat();

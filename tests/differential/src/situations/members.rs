@@ -3,17 +3,17 @@
 use anyhow::{Context, Result};
 use sluice_protocol::KString;
 use sluice_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
+    DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
 };
 
 use super::membership::{
-    Member, alone_in, await_rebalance, beat, join, join_static, joined_as, leave, leave_all, member_of, members_sorted,
-    pair, protocols, registered, second_joins, subscription, sync, sync_both,
+    Member, alone_in, await_rebalance, beat, join, join_second, join_static, joined_as, leave, leave_all, member_of,
+    members_sorted, pair, protocols, registered, second_joins, subscription, sync, sync_both,
 };
 use crate::brokers::GROUP_MAX_SIZE;
 use crate::rows;
 use crate::session::Session;
-use crate::situation::{Situation, differs, family, situation};
+use crate::situation::{Situation, differs, differs_at, family, situation};
 
 /// Joins a new group in this version, recorded; from version 4 on in two steps.
 fn join_in(s: &mut Session, version: i16, group: &KString) -> Result<(JoinGroupRequest, JoinGroupResponse)> {
@@ -204,7 +204,7 @@ pub(super) const ALL: &[Situation] = &[
     situation("a follower's Sync waits for the leader's", "SyncGroup", |s, _| {
         let first = alone_in(s, "g")?;
         let id = registered(s, &first.group)?;
-        let (first, second) = second_joins(s, &first, &join(&first.group, &id))?;
+        let (first, second) = second_joins(s, &first, &join_second(&first.group, &id))?;
         s.over(1).send(3, &sync(&second, &[]))?;
         s.over(0).ask(3, &sync(&first, &[(&first.id, "one half"), (&second.id, "the other")]));
         s.over(1).receive::<SyncGroupRequest>(3);
@@ -213,7 +213,7 @@ pub(super) const ALL: &[Situation] = &[
     situation("a follower's assignments are not looked at", "SyncGroup", |s, _| {
         let first = alone_in(s, "g")?;
         let id = registered(s, &first.group)?;
-        let (first, second) = second_joins(s, &first, &join(&first.group, &id))?;
+        let (first, second) = second_joins(s, &first, &join_second(&first.group, &id))?;
         s.over(1).send(3, &sync(&second, &[(&second.id, "mine"), (&first.id, "mine too")]))?;
         s.over(0).ask(3, &sync(&first, &[(&first.id, "one half"), (&second.id, "the other")]));
         s.over(1).receive::<SyncGroupRequest>(3);
@@ -258,7 +258,7 @@ pub(super) const ALL: &[Situation] = &[
     }),
     situation("a follower that joins again unchanged is told what it knows", "JoinGroup", |s, _| {
         let (_, second) = pair(s, "g")?;
-        s.over(1).ask_shaped(5, &join(&second.group, &second.id), members_sorted);
+        s.over(1).ask_shaped(5, &join_second(&second.group, &second.id), members_sorted);
         s.over(1).ask(3, &beat(&second));
         Ok(())
     }),
@@ -271,15 +271,15 @@ pub(super) const ALL: &[Situation] = &[
             }
         }
         s.over(1).ask(3, &beat(&second));
-        s.over(1).ask_shaped(5, &join(&second.group, &second.id), members_sorted);
+        s.over(1).ask_shaped(5, &join_second(&second.group, &second.id), members_sorted);
         s.over(0).receive_shaped::<JoinGroupRequest>(5, members_sorted);
         Ok(())
     }),
     situation("a member that was told its generation and lost it joins again before the Sync", "JoinGroup", |s, _| {
         let first = alone_in(s, "g")?;
         let id = registered(s, &first.group)?;
-        let (first, second) = second_joins(s, &first, &join(&first.group, &id))?;
-        s.over(1).ask_shaped(5, &join(&second.group, &second.id), members_sorted);
+        let (first, second) = second_joins(s, &first, &join_second(&first.group, &id))?;
+        s.over(1).ask_shaped(5, &join_second(&second.group, &second.id), members_sorted);
         s.over(0).ask_shaped(5, &join(&first.group, &first.id), members_sorted);
         Ok(())
     }),
@@ -305,7 +305,7 @@ pub(super) const ALL: &[Situation] = &[
     situation("a leader that leaves is followed by another", "LeaveGroup", |s, _| {
         let (first, second) = pair(s, "g")?;
         s.over(0).ask(3, &leave(&first, 3));
-        s.over(1).ask_shaped(5, &join(&second.group, &second.id), members_sorted);
+        s.over(1).ask_shaped(5, &join_second(&second.group, &second.id), members_sorted);
         s.over(0).ask(3, &beat(&first));
         Ok(())
     }),
@@ -313,12 +313,9 @@ pub(super) const ALL: &[Situation] = &[
         let group = s.name("g");
         let id = registered(s, &group)?;
         let first = joined_as(s, &JoinGroupRequest { session_timeout_ms: 6_000, ..join(&group, &id) })?;
-        std::thread::park_timeout(std::time::Duration::from_millis(4_000));
+        crate::session::pass_ms(4_000);
         s.ask(3, &beat(&first));
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(9_000);
-        while let Some(left) = until.checked_duration_since(std::time::Instant::now()) {
-            std::thread::park_timeout(left);
-        }
+        crate::session::pass_ms(9_000);
         s.ask(3, &beat(&first));
         Ok(())
     }),
@@ -417,11 +414,30 @@ pub(super) const ALL: &[Situation] = &[
     situation("a Heartbeat in the time before the leader's Sync", rows::WRONG_GENERATION, |s, _| {
         let first = alone_in(s, "g")?;
         let id = registered(s, &first.group)?;
-        let (first, second) = second_joins(s, &first, &join(&first.group, &id))?;
+        let (first, second) = second_joins(s, &first, &join_second(&first.group, &id))?;
         s.over(0).ask(3, &beat(&first));
         s.over(1).ask(3, &beat(&second));
         sync_both(s, &first, &second)?;
         s.over(1).ask(3, &beat(&second));
         Ok(())
     }),
+    situation("more protocols than fit", rows::NO_COMMON, |s, _| {
+        let group = s.name("g");
+        for count in [64, 65] {
+            let names: Vec<String> = (0..count).map(|n| format!("protocol-{n}")).collect();
+            let all: Vec<_> = names.iter().map(|name| (name.as_str(), subscription(&[], ""))).collect();
+            let request = JoinGroupRequest { protocols: protocols(&all), ..join(&group, &KString::new()) };
+            s.ask(5, &request);
+        }
+        Ok(())
+    })
+    .but(const { &[differs_at("D-31", "2. JoinGroup")] }),
+    situation("a first Join that is refused", rows::NO_COMMON, |s, _| {
+        let group = s.name("g");
+        s.ask(3, &JoinGroupRequest { protocols: Vec::new(), ..join(&group, &KString::new()) });
+        s.ask(5, &join(&group, &"nobody".into()));
+        s.ask(6, &DescribeGroupsRequest { groups: vec![group], include_authorized_operations: false });
+        Ok(())
+    })
+    .but(const { &[differs_at("D-27", "3. DescribeGroups")] }),
 ];

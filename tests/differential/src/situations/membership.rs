@@ -54,6 +54,12 @@ pub(super) fn join(group: &KString, member_id: &KString) -> JoinGroupRequest {
     }
 }
 
+/// As [`join`], with metadata of its own, so that members can be put into an order.
+pub(super) fn join_second(group: &KString, member_id: &KString) -> JoinGroupRequest {
+    let protocols = protocols(&[("range", subscription(&[], "second"))]);
+    JoinGroupRequest { protocols, ..join(group, member_id) }
+}
+
 /// As [`join`], for the version: older ones do not carry what newer ones do.
 pub(super) fn join_static(group: &KString, member_id: &KString, instance: &KString) -> JoinGroupRequest {
     JoinGroupRequest { group_instance_id: Some(instance.clone()), ..join(group, member_id) }
@@ -149,11 +155,7 @@ pub(super) fn joined_as(s: &mut Session, request: &JoinGroupRequest) -> Result<M
 pub(super) fn second_joins(s: &mut Session, first: &Member, request: &JoinGroupRequest) -> Result<(Member, Member)> {
     s.over(1).send(5, request)?;
     await_rebalance(s, first)?;
-    let again = JoinGroupRequest {
-        group_instance_id: first.instance.clone(),
-        protocols: request.protocols.clone(),
-        ..join(&first.group, &first.id)
-    };
+    let again = JoinGroupRequest { group_instance_id: first.instance.clone(), ..join(&first.group, &first.id) };
     let one = s.over(0).prepare(5, &again)?;
     let two = s.over(1).take::<JoinGroupRequest>(5)?;
     s.over(0);
@@ -165,7 +167,7 @@ pub(super) fn second_joins(s: &mut Session, first: &Member, request: &JoinGroupR
 pub(super) fn pair(s: &mut Session, short: &str) -> Result<(Member, Member)> {
     let first = alone_in(s, short)?;
     let id = registered(s, &first.group)?;
-    let (first, second) = second_joins(s, &first, &join(&first.group, &id))?;
+    let (first, second) = second_joins(s, &first, &join_second(&first.group, &id))?;
     sync_both(s, &first, &second)?;
     Ok((first, second))
 }

@@ -13,8 +13,10 @@ mod members;
 mod membership;
 mod metadata;
 mod offsets;
+mod old_versions;
 mod partitions;
 mod produce;
+mod sessions;
 mod topics;
 
 use anyhow::Result;
@@ -41,6 +43,8 @@ pub(crate) fn all() -> Vec<Situation> {
         partitions::ALL,
         cluster::ALL,
         configs::ALL,
+        old_versions::ALL,
+        sessions::ALL,
     ]
     .concat()
 }

@@ -13,7 +13,8 @@ use sluice_protocol::messages::{
 use uuid::Uuid;
 
 use super::membership::{
-    Member, alone_in, await_rebalance, join, join_static, joined_as, protocols, registered, second_joins, subscription,
+    Member, alone_in, await_rebalance, join, join_second, join_static, joined_as, protocols, registered, second_joins,
+    subscription,
 };
 use crate::dump::Node;
 use crate::requests::{NO_SUCH_ID, To};
@@ -299,7 +300,7 @@ pub(super) const ALL: &[Situation] = &[
         let to = topic(s)?;
         let member = alone_in(s, "g")?;
         let id = registered(s, &member.group)?;
-        let (first, second) = second_joins(s, &member, &join(&member.group, &id))?;
+        let (first, second) = second_joins(s, &member, &join_second(&member.group, &id))?;
         s.over(0).ask(v, &commit_as(&first, &to, 5));
         s.over(1).ask(v, &commit_as(&second, &to, 5));
         s.over(0).ask(v, &commit_as(&member, &to, 5));
@@ -340,7 +341,7 @@ pub(super) const ALL: &[Situation] = &[
             sluice_protocol::messages::DeleteTopicsRequest { topics: states, timeout_ms: 20_000, ..Default::default() };
         s.prepare(6, &gone)?;
         s.await_no_topic(&to.name)?;
-        std::thread::park_timeout(std::time::Duration::from_millis(300));
+        crate::session::pass_ms(300);
         s.ask_shaped(6, &committed(&group, Some(&to), &[0], 6), sorted);
         Ok(())
     }),
