@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod admin;
+mod connect;
 mod exchange;
 mod programs;
 mod tally;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -28,6 +29,7 @@ use sluice_tests::raw::RawClient;
 use sluice_tests::skip::in_ci;
 
 use crate::admin::{STEPS, Session};
+use crate::connect::Ground;
 use crate::exchange::{CODECS, Size};
 use crate::programs::{PROGRAMS, Program};
 use crate::tally::Tally;
@@ -55,7 +57,7 @@ struct Arguments {
     /// Partitions of each topic whose writer can choose them.
     #[arg(long, default_value_t = 2)]
     partitions: u64,
-    /// Only these parts, separated by commas: exchange, admin, tools.
+    /// Only these parts, separated by commas: exchange, admin, tools, connect.
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Write the tables of what passed to this file.
@@ -224,6 +226,31 @@ fn run_admin(place: &Place, programs: &mut [Program], tally: &mut Tally) {
     }
 }
 
+/// Runs Connect on gateways of its own, which it kills, or against the broker outside.
+fn run_connect(outside: Option<SocketAddr>, tally: &mut Tally) {
+    let ground = outside.map(Ground::Outside).or_else(Ground::gateways);
+    let Some(mut ground) = ground else {
+        tally.skip("Connect", "s3+dynamodb x2 is not to be had");
+        return;
+    };
+    let install =
+        Command::new(sluice_tests::root().join("scripts/kafka")).args(["install", "4.3.1", "connect"]).output();
+    if !install.is_ok_and(|ran| ran.status.success()) {
+        tally.skip("Connect", "its jars are not to be had (Java 17 and Maven)");
+        return;
+    }
+    let name = format!("{}: Connect, file to topic to file", ground.name());
+    let place = Place::outside(ground.bootstrap());
+    if let Some(api) = place.lacks(connect::NEEDS) {
+        tally.wait(&name, api.name());
+        return;
+    }
+    let outcome = connect::run(&mut ground);
+    tally.claim("Connect, file source and sink", "of 4.3.1", outcome.is_ok());
+    let failures: Vec<String> = outcome.as_ref().err().map(|error| format!("{error:#}")).into_iter().collect();
+    tally.cell(&name, outcome.as_deref().unwrap_or_default(), &failures);
+}
+
 /// Starts what is asked for; what cannot be had is on record.
 fn start(arguments: &Arguments, tally: &mut Tally) -> Vec<Program> {
     let asked = |name: &str| arguments.programs.is_empty() || arguments.programs.iter().any(|each| each == name);
@@ -241,7 +268,8 @@ fn start(arguments: &Arguments, tally: &mut Tally) -> Vec<Program> {
 }
 
 fn finish(arguments: &Arguments, clients: &[(String, String)], tally: &mut Tally) -> anyhow::Result<()> {
-    let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+    let names = TOOLS.iter().map(|tool| tool.name).chain(["Connect, file source and sink"]);
+    let names: Vec<&str> = names.collect();
     let tools = tally.tools(&names, &VERSIONS.map(|(_, version)| version));
     let tables = format!("{}\n{tools}", tally.clients(clients, &CODECS, &STEPS.each_ref().map(|step| step.name)));
     if let Some(path) = &arguments.table {
@@ -266,6 +294,7 @@ fn run(arguments: &Arguments, tally: &mut Tally) -> anyhow::Result<()> {
         Some(_) => vec![None],
         None => kinds.into_iter().filter(|k| k.name().contains(&arguments.place)).map(Some).collect(),
     };
+    let asked = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|each| each == part);
     for kind in places {
         let place = match (kind, arguments.bootstrap) {
             (Some(kind), _) => Place::start(kind),
@@ -277,7 +306,6 @@ fn run(arguments: &Arguments, tally: &mut Tally) -> anyhow::Result<()> {
             continue;
         };
         let (since, failed_before) = (Instant::now(), tally.failed.len());
-        let asked = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|each| each == part);
         if asked("exchange") {
             exchange::run(&place, &mut programs, size, tally)?;
         }
@@ -291,6 +319,9 @@ fn run(arguments: &Arguments, tally: &mut Tally) -> anyhow::Result<()> {
         if tally.failed.len() > failed_before {
             place.tell_logs();
         }
+    }
+    if asked("connect") {
+        run_connect(arguments.bootstrap, tally);
     }
     finish(arguments, &clients, tally)
 }
