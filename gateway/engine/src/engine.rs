@@ -85,8 +85,8 @@ pub(crate) struct Inner {
     view: ViewHandle,
     /// Bytes of records admitted and not yet answered.
     pub(crate) produce_permits: Arc<Semaphore>,
-    /// Bytes of records being read.
-    pub(crate) fetch_permits: Semaphore,
+    /// Bytes of records being read, or read and not yet sent.
+    pub(crate) fetch_permits: Arc<Semaphore>,
     pub(crate) stopping: AtomicBool,
     tasks: Vec<AbortHandle>,
     /// Those that would outlive the last handle, because they hold to the replica.
@@ -137,7 +137,7 @@ impl Engine {
         let engine = Self {
             inner: Arc::new(Inner {
                 produce_permits: Arc::new(Semaphore::new(parts.limits.produce_bytes_max)),
-                fetch_permits: Semaphore::new(parts.limits.fetch_bytes_max),
+                fetch_permits: Arc::new(Semaphore::new(parts.limits.fetch_bytes_max)),
                 producer_ids: ProducerIds::default(),
                 stopping: AtomicBool::new(false),
                 tasks,

@@ -18,8 +18,10 @@ pub struct Limits {
     pub flushes_in_flight_max: usize,
     /// Bytes of records admitted and not yet answered, over all connections.
     pub produce_bytes_max: usize,
-    /// Bytes of records being read for Fetches, over all connections.
+    /// Bytes of records being read for Fetches, or read and not yet sent, over all connections.
     pub fetch_bytes_max: usize,
+    /// Bytes of records that one Fetch gets while there is no room for all that it could get.
+    pub fetch_bytes_scarce: usize,
     /// Bytes of segments kept in memory.
     pub cache_bytes_max: u64,
     /// Unit of caching and of reading from the store.
@@ -122,6 +124,7 @@ impl Default for Limits {
             flushes_in_flight_max: 8,
             produce_bytes_max: 256 << 20,
             fetch_bytes_max: 256 << 20,
+            fetch_bytes_scarce: 1 << 20,
             cache_bytes_max: 256 << 20,
             cache_block_bytes: 1 << 20,
             message_bytes_max: 1_048_588,

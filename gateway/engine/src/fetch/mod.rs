@@ -12,6 +12,7 @@ mod read;
 
 pub(crate) use read::unreadable;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -53,7 +54,7 @@ impl Engine {
             let guard = wakers.register(plan.keys());
             self.inner.replica.note_interest();
             // What was applied between the plan and the registration woke nobody.
-            if !std::sync::Arc::ptr_eq(&view, &self.inner.replica.view()) || wakers.is_interrupted() {
+            if !Arc::ptr_eq(&view, &self.inner.replica.view()) || wakers.is_interrupted() {
                 continue;
             }
             drop(view);
@@ -67,25 +68,43 @@ impl Engine {
 
     /// Reads what was planned. A segment that is gone was replaced meanwhile: the plan is made anew, once.
     async fn read_plan(&self, call: &FetchCall, plan: Plan) -> Vec<Fetched> {
-        let (answers, is_stale) = self.read(call, plan).await;
+        let (answers, is_stale) = self.read_in_room(call, plan).await;
         if !is_stale {
             return answers;
         }
         match self.barrier().await {
             Ok(()) => {
                 let plan = Plan::of(&self.inner.replica.view(), call);
-                self.read(call, plan).await.0
+                self.read_in_room(call, plan).await.0
             }
             Err(error) => call.partitions.iter().map(|_| failed(&error)).collect(),
         }
     }
 
-    /// Waits for room for the bytes that are about to be read.
-    async fn fetch_permit(&self, bytes: usize) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        let limit = self.inner.parts.limits.fetch_bytes_max;
-        let permits = u32::try_from(bytes.min(limit)).ok()?;
-        let acquired = self.inner.fetch_permits.acquire_many(permits);
-        tokio::time::timeout(FETCH_PERMIT_WAIT, acquired).await.ok()?.ok()
+    /// Reads what was planned once there is room for it. Readers that are slow to take their answers hold room; while
+    /// there is too little, everybody gets little, and nobody waits for much.
+    async fn read_in_room(&self, call: &FetchCall, plan: Plan) -> (Vec<Fetched>, bool) {
+        let wanted = self.fetch_permits(plan.read_bytes);
+        if let Ok(room) = Arc::clone(&self.inner.fetch_permits).try_acquire_many_owned(wanted) {
+            return self.read(call, plan, room).await;
+        }
+        let little =
+            FetchCall { max_bytes: call.max_bytes.min(self.inner.parts.limits.fetch_bytes_scarce), ..call.clone() };
+        let plan = Plan::of(&self.inner.replica.view(), &little);
+        let wanted = self.fetch_permits(plan.read_bytes);
+        let acquired = Arc::clone(&self.inner.fetch_permits).acquire_many_owned(wanted);
+        match tokio::time::timeout(FETCH_PERMIT_WAIT, acquired).await {
+            Ok(Ok(room)) => self.read(&little, plan, room).await,
+            _ => {
+                let error = EngineError::StorageUnavailable("no room for more records in time".into());
+                (plan.partitions.iter().map(|p| read::answer(p, Some(error.clone()), Vec::new())).collect(), false)
+            }
+        }
+    }
+
+    /// Permits for so many bytes; never more than there are, or who asks would wait for ever.
+    fn fetch_permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.inner.parts.limits.fetch_bytes_max)).unwrap_or(u32::MAX)
     }
 }
 

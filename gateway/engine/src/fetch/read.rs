@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use sluice_metadata::Extent;
 use sluice_records::{DownPlan, MessageFormat, PatchPlan, down_convert, take_batches};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::plan::{PartitionPlan, Plan};
 use crate::api::{FetchCall, Fetched};
@@ -18,13 +19,8 @@ const LEADER_EPOCH: i32 = 0;
 type Ropes = Result<Vec<(Extent, Vec<Bytes>, bool)>, ReadFailure>;
 
 impl Engine {
-    /// Reads a plan; true when a segment was gone.
-    pub(super) async fn read(&self, call: &FetchCall, plan: Plan) -> (Vec<Fetched>, bool) {
-        let permit = if plan.read_bytes > 0 { self.fetch_permit(plan.read_bytes).await } else { None };
-        if plan.read_bytes > 0 && permit.is_none() {
-            let error = EngineError::StorageUnavailable("no room for more records in time".into());
-            return (plan.partitions.into_iter().map(|p| answer(&p, Some(error.clone()), Vec::new())).collect(), false);
-        }
+    /// Reads a plan; true when a segment was gone. The records keep the room that was made for them until they are sent.
+    pub(super) async fn read(&self, call: &FetchCall, plan: Plan, room: OwnedSemaphorePermit) -> (Vec<Fetched>, bool) {
         let ropes = join_all(plan.partitions.iter().map(|partition| self.read_extents(partition))).await;
         let mut answers = Vec::with_capacity(plan.partitions.len());
         let mut is_stale = false;
@@ -53,6 +49,7 @@ impl Engine {
             answers.push(answer(partition, partition.error.clone().or(error), records));
         }
         self.inner.metrics.fetch_bytes.inc_by(sent as u64);
+        keep_room(&mut answers, room, sent);
         (answers, is_stale)
     }
 
@@ -107,6 +104,26 @@ struct Share {
     first_whole: bool,
 }
 
+/// Binds the room for so many bytes to the last of the records, which is the last to be sent; what is over is given back.
+fn keep_room(answers: &mut [Fetched], mut room: OwnedSemaphorePermit, sent: usize) {
+    drop(room.split(room.num_permits().saturating_sub(sent)));
+    if let Some(last) = answers.iter_mut().rev().find_map(|answer| answer.records.last_mut()) {
+        *last = Bytes::from_owner(KeepsRoom { bytes: std::mem::take(last), _room: room });
+    }
+}
+
+/// Records that give their room back when they are gone.
+struct KeepsRoom {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for KeepsRoom {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The batches of a partition's extents, patched, within its share.
 fn patch(
     partition: &PartitionPlan,
@@ -146,7 +163,7 @@ pub(crate) fn unreadable(failure: ReadFailure) -> EngineError {
     }
 }
 
-fn answer(partition: &PartitionPlan, error: Option<EngineError>, records: Vec<Bytes>) -> Fetched {
+pub(super) fn answer(partition: &PartitionPlan, error: Option<EngineError>, records: Vec<Bytes>) -> Fetched {
     Fetched {
         error,
         high_watermark: partition.high_watermark,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_engine::{EngineError, FetchAsk, Limits, OffsetSpec, Settings};
+use sluice_engine::{EngineError, FetchAsk, Fetched, Limits, OffsetSpec, Settings};
 use sluice_store::{ByteChunks, ObjectStore, PutOptions};
 
 use super::support::{Cluster, batch, call, decode, numbered, topic};
@@ -166,5 +166,41 @@ async fn offsets_by_timestamp_are_exact_to_the_record() {
         assert_eq!(gateway.offset("t", OffsetSpec::MaxTimestamp).await.offset, 2);
         assert_eq!(gateway.offset("t", OffsetSpec::Earliest).await.offset, 0);
         assert_eq!(gateway.offset("t", OffsetSpec::LatestTiered).await.offset, -1);
+    }
+}
+
+fn bytes_of(fetched: &Fetched) -> usize {
+    fetched.records.iter().map(bytes::Bytes::len).sum()
+}
+
+// Holds: I-14 (records that were read and not sent count, and nobody waits for much while there is little)
+#[tokio::test(start_paused = true)]
+async fn records_that_are_not_sent_keep_their_room_and_others_get_little() {
+    let mut cluster = Cluster::new();
+    let limits = Limits { fetch_bytes_max: 100_000, fetch_bytes_scarce: 10_000, ..Limits::default() };
+    let gateway = cluster.gateway_with(limits, Settings::default()).await;
+    let value = "v".repeat(8_000);
+    for _ in 0..5 {
+        gateway.produce("t", 0, batch(&[&value])).await.unwrap();
+    }
+    // All five, twice over; then two extents at once at most, until even for these there is no room.
+    let slow = [gateway.fetch("t", 0, 0).await, gateway.fetch("t", 0, 0).await];
+    let sizes: Vec<usize> = slow.iter().map(bytes_of).collect();
+    assert!(sizes.iter().all(|size| (40_000..42_000).contains(size)), "{sizes:?}");
+    let little = gateway.fetch("t", 0, 0).await;
+    assert!(little.error.is_none() && (8_000..17_000).contains(&bytes_of(&little)), "{}", bytes_of(&little));
+    let started = tokio::time::Instant::now();
+    let refused = gateway.fetch("t", 0, 0).await;
+    assert!(matches!(refused.error, Some(EngineError::StorageUnavailable(_))), "{:?}", refused.error);
+    assert_eq!((started.elapsed().as_secs(), refused.high_watermark), (10, 5));
+    // Sent, or given up with their connection.
+    drop(slow);
+    assert!((40_000..42_000).contains(&bytes_of(&gateway.fetch("t", 0, 0).await)));
+    drop(little);
+    // Nothing leaks: what is over is given back, and what is asked for in vain.
+    for offset in [0, 5, 4, 0].into_iter().cycle().take(100) {
+        let fetched = gateway.fetch("t", 0, offset).await;
+        assert!(fetched.error.is_none(), "{:?}", fetched.error);
+        assert_eq!(bytes_of(&fetched) > 40_000, offset == 0);
     }
 }
