@@ -232,7 +232,10 @@ async fn page(
     client.call(0, &DescribeTopicPartitionsRequest { topics, response_partition_limit: limit, cursor }).await
 }
 
-fn told(page: &DescribeTopicPartitionsResponse) -> (Vec<(String, Vec<i32>)>, Option<(String, i32)>) {
+/// Topics with their partitions, and where to go on.
+type Page = (Vec<(String, Vec<i32>)>, Option<(String, i32)>);
+
+fn told(page: &DescribeTopicPartitionsResponse) -> Page {
     let topics = page.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| partition.partition_index).collect();
         (topic.name.as_ref().unwrap().as_str().to_owned(), partitions)
