@@ -2,13 +2,17 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rules conformance differential chaos lint fmt guard bench bench-quick bench-groups clean-cache
+.PHONY: help setup run test rules conformance differential powercut chaos lint fmt guard bench bench-quick bench-groups clean-cache
 
 # Flags for `make run`, as in: make run ARGS='--listen 127.0.0.1:9192'
 ARGS ?=
 # Kills of `make chaos`, and what decides where they fall.
 ROUNDS ?= 20
 SEED ?= 1
+# Seeds of `make powercut`, the first of them, and its runs with skipped syncs, which must be caught.
+SEEDS ?= 500
+FROM ?= 1
+TEETH ?= 100
 # Arguments for cargo test, as in: make test TESTS='-p sluice-metadata'. By default all of it.
 TESTS ?= --workspace
 
@@ -35,6 +39,10 @@ conformance: setup ## kcat, consumer groups of every client, the store's content
 	@{ scripts/kafka install 2.8.2 && scripts/kafka install 4.3.1; } >/dev/null || [ -z "$${SLUICE_CI:-}$${CI:-}" ]
 	cargo test --workspace --no-run
 	@tests/conformance/run
+
+powercut: ## Lose the power under the disk stores, SEEDS=500 times; what was acknowledged must be there (under a minute)
+	cargo build --workspace --bin powercut
+	$${CARGO_TARGET_DIR:-target}/debug/powercut --seeds $(SEEDS) --from $(FROM) --teeth $(TEETH)
 
 chaos: setup ## Kill a random gateway of three under ten consumer groups, ROUNDS=20 times (about four minutes)
 	cargo test --workspace --no-run

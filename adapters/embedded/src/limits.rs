@@ -6,6 +6,9 @@ pub const ENTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most elements in one append, as in the DynamoDB log (L5).
 pub const APPEND_ELEMENTS_MAX: usize = 256;
 
+/// Most bytes that a database which is only read may seem to have written, in bytes: a repair writes some pages.
+pub const SHADOW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// What the disk stores may use. Tests set it tiny.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskLimits {

@@ -16,6 +16,7 @@ use redb::StorageBackend;
 use sluice_embedded::{DirectoryLock, FileInfo, FileLayer, FolderEntry, NewFile, StoredFile};
 
 use crate::machine::{Inode, Machine, Op, SyncKind};
+use crate::survival::SECTOR_BYTES;
 use crate::told::Told;
 
 /// What happened, in order.
@@ -27,14 +28,32 @@ pub enum Event {
     Told(Told),
 }
 
+/// The machine after some of what happened to it.
+///
+/// # Panics
+/// When it did not happen to this machine.
+#[must_use]
+pub fn replay(mut machine: Machine, events: &[Event]) -> Machine {
+    for event in events {
+        if let Event::Op(op) = event {
+            machine.apply(op).expect("what was done once can be done again");
+        }
+    }
+    machine
+}
+
 /// What goes wrong with a disk while it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trouble {
     /// Nothing.
     #[default]
     None,
-    /// After so many operations that take space, all that do find the disk full; a write then gets half of its bytes there.
+    /// After so many operations that take space, all that do find the disk full; a write then gets half of its sectors there.
     FullAfter(u64),
+    /// The same on a file system that overwrites in place: what has been written once can be written again.
+    FullButInPlaceAfter(u64),
+    /// After so many operations that take space, one is answered as if the disk were full, and has its effect all the same.
+    FullInWordOnlyAfter(u64),
     /// After so many syncs of this kind, the next one fails, and no other.
     SyncFails(SyncKind, u64),
 }
@@ -51,6 +70,8 @@ struct World {
     syncs: BTreeMap<SyncKind, u64>,
     /// How often something was refused.
     refusals: u64,
+    /// Blocks that take their space already.
+    written: BTreeSet<(Inode, u64)>,
 }
 
 /// A simulated disk. Clones are the same one.
@@ -127,17 +148,18 @@ impl Disk {
 
     fn write(&self, file: Inode, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut world = self.world();
-        match world.take_space() {
-            Ok(()) => world.apply(Op::Write { file, at, bytes: Bytes::copy_from_slice(bytes) }).map(|_| ()),
-            Err(error) => {
-                let half = Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
-                world.apply(Op::Write { file, at, bytes: half })?;
-                Err(error)
-            }
-        }
+        let room = world.take_space_at(file, at, bytes.len() as u64);
+        let there = match &room {
+            Err(_) if !world.is_full_in_word_only() => bytes.len() / 2 / SECTOR_BYTES * SECTOR_BYTES,
+            _ => bytes.len(),
+        };
+        world.apply(Op::Write { file, at, bytes: Bytes::copy_from_slice(&bytes[..there]) })?;
+        room
     }
 }
 
+/// What a file system allots.
+const BLOCK_BYTES: u64 = 4_096;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
@@ -151,12 +173,30 @@ impl World {
     fn take_space(&mut self) -> io::Result<()> {
         self.wanted_space += 1;
         match self.trouble {
-            Trouble::FullAfter(count) if self.wanted_space > count => {
+            Trouble::FullAfter(count) | Trouble::FullButInPlaceAfter(count) if self.wanted_space > count => {
+                self.refusals += 1;
+                Err(io::Error::from_raw_os_error(ENOSPC))
+            }
+            Trouble::FullInWordOnlyAfter(count) if self.wanted_space == count + 1 => {
                 self.refusals += 1;
                 Err(io::Error::from_raw_os_error(ENOSPC))
             }
             _ => Ok(()),
         }
+    }
+
+    fn is_full_in_word_only(&self) -> bool {
+        matches!(self.trouble, Trouble::FullInWordOnlyAfter(_))
+    }
+
+    fn take_space_at(&mut self, file: Inode, at: u64, len: u64) -> io::Result<()> {
+        let blocks = (at / BLOCK_BYTES..(at + len).div_ceil(BLOCK_BYTES)).map(|block| (file, block));
+        let is_in_place = blocks.clone().all(|block| self.written.contains(&block));
+        if !(is_in_place && matches!(self.trouble, Trouble::FullButInPlaceAfter(_))) {
+            self.take_space()?;
+        }
+        self.written.extend(blocks);
+        Ok(())
     }
 
     fn sync_fails(&mut self, kind: SyncKind) -> bool {
@@ -168,8 +208,11 @@ impl World {
     }
 
     fn take_space_for(&mut self, op: Op) -> io::Result<Inode> {
-        self.take_space()?;
-        self.apply(op)
+        let room = self.take_space();
+        match room {
+            Err(error) if !self.is_full_in_word_only() => Err(error),
+            room => self.apply(op).and_then(|made| room.map(|()| made)),
+        }
     }
 }
 

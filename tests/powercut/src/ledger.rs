@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::disk::Event;
 use crate::told::Told;
 
 /// What is known of a key: the objects that may be there.
@@ -32,6 +33,18 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The sum of all that a disk's outside was told.
+    #[must_use]
+    pub fn of(events: &[Event]) -> Self {
+        let mut ledger = Self::default();
+        for event in events {
+            if let Event::Told(told) = event {
+                ledger.learn(told);
+            }
+        }
+        ledger
+    }
+
     /// Takes note.
     pub fn learn(&mut self, told: &Told) {
         match told.clone() {

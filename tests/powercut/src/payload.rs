@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-/// Least bytes that hold the number and the length.
-pub const PAYLOAD_BYTES_MIN: usize = 12;
+/// Least bytes: the number, the length, and enough of what follows from the number.
+pub const PAYLOAD_BYTES_MIN: usize = 20;
 
 /// The bytes of the thing with this number.
 #[must_use]
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn bytes_are_told_by_themselves_and_damage_is_seen() {
-        for len in [0, 12, 13, 100, 5_000] {
+        for len in [0, 20, 23, 100, 5_000] {
             let bytes = payload(7, len);
             assert_eq!(number(&bytes), Some(7));
             assert_eq!(number(&bytes[..bytes.len() - 1]), None, "cut");

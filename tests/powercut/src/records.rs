@@ -204,20 +204,31 @@ impl Gateway {
     }
 
     async fn produce(&self, batches: Vec<Batch>) -> Result<(), Violation> {
+        let answers = self.try_produce(batches, PATIENCE).await;
+        let failed = |error| Violation(format!("a produce over a sound disk failed: {error}"));
+        answers.into_iter().collect::<Result<(), _>>().map_err(failed)
+    }
+
+    /// Produces batches in one request, and tells what it was answered.
+    pub async fn try_produce(&self, batches: Vec<Batch>, timeout: Duration) -> Vec<Result<(), EngineError>> {
         let asks = batches.iter().map(Batch::ask).collect();
         let pending =
-            self.engine.submit_produce(asks, ProduceCapabilities { zstd: true, message_sets: false }, PATIENCE).await;
-        for (batch, answer) in batches.into_iter().zip(pending.wait().await) {
-            match answer.outcome {
-                Ok(produced) => {
-                    for (offset, &(id, _)) in (produced.base_offset..).zip(&batch.records) {
-                        self.disk.tell(Told::Record { partition: batch.partition, offset, id });
+            self.engine.submit_produce(asks, ProduceCapabilities { zstd: true, message_sets: false }, timeout).await;
+        let answers: Vec<_> = pending.wait().await.into_iter().map(|answer| answer.outcome).collect();
+        for (batch, answer) in batches.iter().zip(&answers) {
+            for (index, &(id, _)) in (0..).zip(&batch.records) {
+                match answer {
+                    Ok(produced) => {
+                        let (partition, offset) = (batch.partition, produced.base_offset + index);
+                        self.disk.tell(Told::Record { partition, offset, id });
                     }
+                    Err(EngineError::OutcomeUnknown(_)) => {}
+                    // Any other error says that it did not happen.
+                    Err(_) => self.disk.tell(Told::Refused { id }),
                 }
-                Err(error) => return Err(Violation(format!("a produce over a sound disk failed: {error}"))),
             }
         }
-        Ok(())
+        answers.into_iter().map(|answer| answer.map(|_| ())).collect()
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), Violation> {

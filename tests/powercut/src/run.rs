@@ -5,7 +5,7 @@
 //! opening's included; what was told after it is not held against the store.
 //! Called by the `powercut` binary and by the tests of this crate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use crate::disk::{Disk, Event};
 use crate::ledger::{Checked, Ledger};
 use crate::machine::{Machine, Op, SyncKind};
 use crate::survival::Survival;
+use crate::told::Told;
 use crate::{records, stores};
 
 /// Where the data directory is: in folders that are not there yet.
@@ -151,7 +152,7 @@ pub fn open(
     config.limits.io_threads_max = rng.usize(1..5);
     let opened = open_disk_over(config, Arc::clone(clock), Arc::clone(entropy), Arc::new(disk.clone()));
     let stores = opened.map_err(|error| Violation(format!("the data directory does not open: {error}")))?;
-    disk.tell(crate::told::Told::Opened);
+    disk.tell(Told::Opened);
     Ok(stores)
 }
 
@@ -180,7 +181,8 @@ pub fn run(plan: Plan) -> Result<Outcome, Box<Failure>> {
     let mut numbers = 0;
     let mut skipping = None;
     let mut end = End { machine: Machine::default(), was_cut: true, place: "on an empty disk".into() };
-    let lives = rng.usize(2..5);
+    // A run that skips syncs goes on until it had the time to lose something.
+    let lives = if plan.skip.is_some() { 5 } else { rng.usize(2..5) };
     for number in 0..=lives {
         let disk = Disk::of(end.machine.clone());
         let (was_cut, works) = (end.was_cut, number < lives);
@@ -195,12 +197,15 @@ pub fn run(plan: Plan) -> Result<Outcome, Box<Failure>> {
             break;
         }
         let events = disk.events();
+        let at = draw_end(&mut rng, &events);
         if let (Some(skip), None) = (plan.skip, &skipping) {
-            let syncs = events.iter().filter(|event| skip.is_of(event)).count();
+            let syncs = events[..at].iter().filter(|event| skip.is_of(event)).count();
             skipping = Some(Skipping { kind: skip.kind, left: rng.u64(..syncs.max(1) as u64) });
         }
-        let is_last = number + 1 == lives;
-        end = end_life(&mut rng, end.machine, &events, &mut ledger, &mut skipping, is_last, &mut outcome);
+        outcome.operations += events.iter().filter(|event| matches!(event, Event::Op(_))).count() as u64;
+        let machine = replay_skipping(end.machine, &events[..at], &mut ledger, &mut skipping);
+        let was_cut = number + 1 == lives || rng.u8(..4) > 0;
+        end = end_life(&mut rng, machine, &events, at, was_cut, &mut outcome);
     }
     Ok(outcome)
 }
@@ -235,29 +240,29 @@ fn live(work: Work, mut life: Life<'_>) -> Result<Checked, Violation> {
     lived
 }
 
-/// Draws where a life ends, and makes what is left of its machine.
-fn end_life(
-    rng: &mut fastrand::Rng,
-    mut machine: Machine,
-    events: &[Event],
-    ledger: &mut Ledger,
-    skipping: &mut Option<Skipping>,
-    is_last: bool,
-    outcome: &mut Outcome,
-) -> End {
+/// The event before which a life ends: an operation, or the end.
+fn draw_end(rng: &mut fastrand::Rng, events: &[Event]) -> usize {
     let operations: Vec<usize> = (0..events.len()).filter(|at| matches!(events[*at], Event::Op(_))).collect();
-    outcome.operations += operations.len() as u64;
-    // One in five in the opening, which has few operations; and one in twenty after the last of all.
-    let opened = events.iter().position(|event| matches!(event, Event::Told(crate::told::Told::Opened)));
+    let opened = events.iter().position(|event| matches!(event, Event::Told(Told::Opened)));
     let of_opening = operations.partition_point(|at| *at < opened.unwrap_or(0));
+    // One in five in the opening, which has few operations; and one in twenty after the last of all.
     let drawn = match rng.u8(..20) {
         0 => operations.len(),
         1..5 => rng.usize(..=of_opening),
         _ => rng.usize(..=operations.len()),
     };
-    let at = operations.get(drawn).copied().unwrap_or(events.len());
-    let mut skipped = std::collections::BTreeSet::new();
-    for event in &events[..at] {
+    operations.get(drawn).copied().unwrap_or(events.len())
+}
+
+/// The machine and what was known of it after some events of a life.
+fn replay_skipping(
+    mut machine: Machine,
+    events: &[Event],
+    ledger: &mut Ledger,
+    skipping: &mut Option<Skipping>,
+) -> Machine {
+    let mut skipped = BTreeSet::new();
+    for event in events {
         match event {
             Event::Told(told) => ledger.learn(told),
             Event::Op(Op::SyncEnd { token, .. }) if skipped.remove(token) => {}
@@ -271,19 +276,30 @@ fn end_life(
             }
         }
     }
+    machine
+}
+
+/// Ends a life by a loss of power, or by kill −9, which the kernel outlives.
+fn end_life(
+    rng: &mut fastrand::Rng,
+    machine: Machine,
+    events: &[Event],
+    at: usize,
+    was_cut: bool,
+    outcome: &mut Outcome,
+) -> End {
     let before = match events.get(at) {
         Some(Event::Op(op)) => op.name(),
         _ => "the end",
     };
-    let was_cut = is_last || rng.u8(..4) > 0;
     let how = if was_cut { "power lost" } else { "killed" };
-    let place = format!("{how} before operation {drawn} of {} ({before})", operations.len());
-    if was_cut {
-        *outcome.cuts.entry(before).or_insert(0) += 1;
-        machine = machine.after_power_cut(&mut Survival::drawn(rng.u64(..)));
-    } else {
+    let place = format!("{how} at event {at} of {} ({before})", events.len());
+    if !was_cut {
         outcome.kills += 1;
+        return End { machine, was_cut, place };
     }
+    *outcome.cuts.entry(before).or_insert(0) += 1;
+    let machine = machine.after_power_cut(&mut Survival::drawn(rng.u64(..)));
     End { machine, was_cut, place }
 }
 

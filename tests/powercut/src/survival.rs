@@ -38,7 +38,7 @@ impl Survival {
     /// A survival drawn from a seed.
     #[must_use]
     pub fn drawn(seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rng = mixed(seed);
         let chance = [0.1, 0.5, 0.9][rng.usize(..3)];
         let temper = match rng.u8(..8) {
             0 => Temper::Nothing,
@@ -55,6 +55,12 @@ impl Survival {
     #[must_use]
     pub fn nothing() -> Self {
         Self { rng: fastrand::Rng::with_seed(0), temper: Temper::Nothing, names: 0.0 }
+    }
+
+    /// Everything but names, each of which is there or not.
+    #[must_use]
+    pub fn some_names(seed: u64) -> Self {
+        Self { rng: mixed(seed), temper: Temper::Everything, names: 0.5 }
     }
 
     /// Names without bytes: what was not synced of files is gone, of folders there.
@@ -108,6 +114,12 @@ impl Survival {
         let Temper::Writes(chance) = self.temper else { return Vec::new() };
         (0..count).map(|_| self.rng.f64() < chance).collect()
     }
+}
+
+/// Neighbouring seeds draw nothing alike.
+fn mixed(seed: u64) -> fastrand::Rng {
+    let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    rng.fork()
 }
 
 /// The writes cut at the borders of sectors, with the place of each in `pending`. What a later cut of the file, one of the

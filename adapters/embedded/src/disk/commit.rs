@@ -8,13 +8,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redb::Durability;
 use sluice_store::{Element, LogPosition, StoreError, StoreErrorKind, StoreResult};
 use tokio::sync::{mpsc, oneshot};
 
+use super::database::{LogDatabase, WriteFailure};
 use super::element::{ELEMENTS, encode};
 use super::gate::WriteGate;
-use super::log::LockedDatabase;
+use super::log::read_end;
 use super::recent::Recent;
 use crate::limits::DiskLimits;
 
@@ -29,23 +29,31 @@ pub(super) struct Append {
 
 /// The thread's state.
 pub(super) struct Committer {
-    pub(super) database: Arc<LockedDatabase>,
-    pub(super) recent: Arc<Mutex<Recent>>,
-    pub(super) gate: Arc<WriteGate>,
-    pub(super) queue: mpsc::Receiver<Append>,
-    pub(super) limits: DiskLimits,
+    database: Arc<LogDatabase>,
+    recent: Arc<Mutex<Recent>>,
+    gate: Arc<WriteGate>,
+    queue: mpsc::Receiver<Append>,
+    limits: DiskLimits,
     /// The position the next element will have.
-    pub(super) end: u64,
-}
-
-/// A group that failed.
-struct Failure {
-    /// Unknown when it may be in the log all the same.
-    kind: StoreErrorKind,
-    reason: String,
+    end: u64,
+    /// The elements of a group that met a full disk, and may be in the log from `end` on. Until that is known nothing is
+    /// appended.
+    unsettled: Vec<Element>,
 }
 
 impl Committer {
+    /// A thread's state, for a log that will have its next element at `end`.
+    pub(super) fn new(
+        database: Arc<LogDatabase>,
+        recent: Arc<Mutex<Recent>>,
+        gate: Arc<WriteGate>,
+        queue: mpsc::Receiver<Append>,
+        limits: DiskLimits,
+        end: u64,
+    ) -> Self {
+        Self { database, recent, gate, queue, limits, end, unsettled: Vec::new() }
+    }
+
     /// Commits until every sender of the queue is gone.
     pub(super) fn run(mut self) {
         while let Some(first) = self.queue.blocking_recv() {
@@ -67,6 +75,12 @@ impl Committer {
     }
 
     fn commit(&mut self, group: Vec<Append>) {
+        // Of a closed gate each append hears by itself; nothing more is written then, not even to open the database again.
+        let is_open = self.gate.check(String::new).is_ok();
+        if is_open && let Err(failure) = self.settle() {
+            group.into_iter().for_each(|append| answer(append, Err(append_error(&failure))));
+            return;
+        }
         let mut accepted = Vec::with_capacity(group.len());
         let mut end = self.end;
         for append in group {
@@ -83,14 +97,56 @@ impl Committer {
         if accepted.is_empty() {
             return;
         }
-        if let Err(Failure { kind, reason }) = self.write(&accepted) {
-            self.gate.close(format!("the log could not be written ({reason})"));
-            let error = || StoreError::new(kind, format!("append to the log: {reason}"));
-            accepted.into_iter().for_each(|(append, _)| answer(append, Err(error())));
-            return;
+        match self.write(&accepted) {
+            Ok(()) => {
+                self.end = end;
+                self.publish(accepted);
+            }
+            Err(failure) => self.fail(accepted, failure),
         }
-        self.end = end;
-        self.publish(accepted);
+    }
+
+    /// Answers a group that was not committed, or may not have been.
+    fn fail(&mut self, group: Vec<(Append, u64)>, mut failure: WriteFailure) {
+        if !failure.is_full {
+            self.gate.close(format!("the log could not be written ({})", failure.reason));
+        } else if failure.may_have_happened {
+            self.unsettled = group.iter().flat_map(|(append, _)| append.elements.iter().cloned()).collect();
+            let before = self.end;
+            match self.settle() {
+                Ok(()) if self.end > before => {
+                    group.into_iter().for_each(|(append, after)| drop(append.answer.send(Ok(after))));
+                    return;
+                }
+                Ok(()) => failure.may_have_happened = false,
+                // It stays unknown (I-11).
+                Err(_) => {}
+            }
+        }
+        group.into_iter().for_each(|(append, _)| answer(append, Err(append_error(&failure))));
+    }
+
+    /// Finds out what became of the last group, where that is not known, once the database can be written again.
+    fn settle(&mut self) -> Result<(), WriteFailure> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        let settled = self.database.reopen().and_then(|()| {
+            let failed = |error: redb::Error| WriteFailure::before_writing(&error);
+            self.database.read(read_end).map_err(failed)
+        });
+        let end = settled.inspect_err(|failure| {
+            if !failure.is_full {
+                self.gate.close(format!("the log could not be opened again ({})", failure.reason));
+            }
+        })?;
+        let unsettled = std::mem::take(&mut self.unsettled);
+        if end > self.end {
+            self.end = end;
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            unsettled.into_iter().for_each(|element| recent.push(element));
+        }
+        Ok(())
     }
 
     /// Whether an append may be made now, in a log that will end at `end` by then.
@@ -104,22 +160,20 @@ impl Committer {
     }
 
     /// Makes the elements durable, in one transaction and one fsync.
-    fn write(&self, group: &[(Append, u64)]) -> Result<(), Failure> {
-        let not_written = |error: redb::Error| Failure { kind: StoreErrorKind::Unavailable, reason: error.to_string() };
-        let mut transaction = self.database.begin_write().map_err(|error| not_written(error.into()))?;
-        transaction.set_durability(Durability::Immediate).map_err(|error| not_written(error.into()))?;
-        {
-            let mut table = transaction.open_table(ELEMENTS).map_err(|error| not_written(error.into()))?;
-            let elements = group.iter().flat_map(|(append, _)| &append.elements);
+    fn write(&self, group: &[(Append, u64)]) -> Result<(), WriteFailure> {
+        let mut values = Vec::new();
+        for (position, element) in (self.end..).zip(group.iter().flat_map(|(append, _)| &append.elements)) {
             let mut value = Vec::new();
-            for (position, element) in (self.end..).zip(elements) {
-                encode(position, element, &mut value)
-                    .map_err(|error| Failure { kind: StoreErrorKind::Unavailable, reason: error.to_string() })?;
-                table.insert(position, value.as_slice()).map_err(|error| not_written(error.into()))?;
-            }
+            encode(position, element, &mut value).map_err(|error| WriteFailure::before_writing(&error))?;
+            values.push((position, value));
         }
-        // I-11: a commit that failed may have reached the disk.
-        transaction.commit().map_err(|error| Failure { kind: StoreErrorKind::Unknown, reason: error.to_string() })
+        self.database.write(|transaction| {
+            let mut table = transaction.open_table(ELEMENTS)?;
+            for (position, value) in &values {
+                table.insert(position, value.as_slice())?;
+            }
+            Ok(())
+        })
     }
 
     /// Shows the durable elements to every reader, then answers: what an append was told, a later read sees (T5).
@@ -144,6 +198,11 @@ fn size_bytes(append: &Append) -> usize {
 
 fn answer(append: Append, outcome: StoreResult<u64>) {
     let _ = append.answer.send(outcome);
+}
+
+fn append_error(failure: &WriteFailure) -> StoreError {
+    let kind = if failure.may_have_happened { StoreErrorKind::Unknown } else { StoreErrorKind::Unavailable };
+    StoreError::new(kind, format!("append to the log: {}", failure.reason))
 }
 
 fn refused(reason: &str) -> StoreError {

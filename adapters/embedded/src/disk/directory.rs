@@ -5,17 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, StorageBackend};
 use sluice_runtime::{SharedClock, SharedEntropy};
 use sluice_store::{Incarnation, StoreError, StoreErrorKind, StoreResult};
 
 use super::SharedLock;
+use super::database::{DatabaseFile, LogDatabase, Opened};
 use super::files::{DirectoryLock, FileLayer, RealFiles};
 use super::gate::WriteGate;
-use super::log::{self, DiskLog, LockedDatabase, read_error};
+use super::log::{self, DiskLog, read_error};
 use super::objects::{DiskObjectStore, io_error};
 use super::offsets_view::DiskOffsetsView;
-use super::{FORMAT, LOCK, LOG, OBJECTS, TMP, format};
+use super::{FORMAT, LOCK, LOG, OBJECTS, TMP, UNSYNCED, format};
 use crate::limits::DiskLimits;
 
 /// How to open a data directory.
@@ -69,21 +69,26 @@ pub fn open_disk_over(
     files: Arc<dyn FileLayer>,
 ) -> StoreResult<DiskStores> {
     let DiskConfig { dir, create, limits } = config;
-    let opening = Opening { dir: &dir, name: dir.display().to_string(), files: &*files, limits };
+    let opening = Opening { dir: &dir, name: dir.display().to_string(), files: &files, limits };
     opening.check_before_locking(create)?;
     if create {
         opening.make_folder(&dir)?;
     }
     let lock = opening.lock()?;
     let (incarnation, database) = match opening.read_format()? {
-        Some(incarnation) => (incarnation, opening.open_log(incarnation)?),
+        Some(incarnation) => {
+            // The names may be in the kernel alone: a process that was killed right after it made them has not synced
+            // them, and nothing that is acknowledged from here on may be lost with them (I-01).
+            opening.sync_dir()?;
+            (incarnation, opening.open_log(incarnation)?)
+        }
         None if create => opening.make(Incarnation(entropy.next_u128()))?,
         None => return Err(opening.not_there()),
     };
     opening.empty_tmp()?;
     let gate = Arc::new(WriteGate::default());
     let objects = DiskObjectStore::new(Arc::clone(&files), &dir, clock, Arc::clone(&gate), Arc::clone(&lock), &limits);
-    let database = Arc::new(LockedDatabase::new(database, lock));
+    let database = Arc::new(LogDatabase::new(database, opening.database_file(LOG), lock));
     let offsets = DiskOffsetsView::new(Arc::clone(&database), Arc::clone(&gate));
     let log = DiskLog::start(database, incarnation, gate, limits)?;
     Ok(DiskStores { objects: Arc::new(objects), log: Arc::new(log), offsets: Arc::new(offsets) })
@@ -93,7 +98,7 @@ struct Opening<'a> {
     dir: &'a Path,
     /// For messages.
     name: String,
-    files: &'a dyn FileLayer,
+    files: &'a Arc<dyn FileLayer>,
     limits: DiskLimits,
 }
 
@@ -128,7 +133,7 @@ impl Opening<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries.map_err(self.failed("it cannot be read"))?,
         };
-        let foreign = entries.iter().find(|entry| ![LOCK, LOG, OBJECTS, TMP].contains(&entry.name.as_str()));
+        let foreign = entries.iter().find(|entry| ![LOCK, LOG, OBJECTS, TMP, UNSYNCED].contains(&entry.name.as_str()));
         let Some(entry) = foreign else { return Ok(()) };
         let what = format!("it holds `{}` and no FORMAT file; use an empty directory", entry.name);
         Err(self.error(StoreErrorKind::Invalid, what))
@@ -143,6 +148,23 @@ impl Opening<'_> {
             self.files.create_folder(path).map_err(self.failed("it cannot be made"))?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             self.files.sync_folder(parent).map_err(self.failed("it cannot be made durable"))?;
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&self) -> StoreResult<()> {
+        self.files.sync_folder(self.dir).map_err(self.failed("it cannot be made durable"))
+    }
+
+    /// Makes the names of the directory and of its parents durable, which a killed process may have made and not synced.
+    /// A parent that is not ours to open was not made by us.
+    fn sync_parents(&self) -> StoreResult<()> {
+        for parent in self.dir.ancestors().skip(1) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            match self.files.sync_folder(parent) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced.map_err(self.failed("its place cannot be made durable"))?,
+            }
         }
         Ok(())
     }
@@ -171,23 +193,32 @@ impl Opening<'_> {
         format::decode(&bytes, &self.name).map(Some)
     }
 
-    fn open_log(&self, incarnation: Incarnation) -> StoreResult<Database> {
+    fn open_log(&self, incarnation: Incarnation) -> StoreResult<Opened> {
         if self.files.metadata(&self.dir.join(LOG)).is_err() {
             return Err(self.error(StoreErrorKind::Corrupt, "its log.redb is missing; restore it from a backup"));
         }
-        let database = self.open_database(&self.dir.join(LOG))?;
-        match log::read_incarnation(&database).map_err(|error| self.log_error(error))? {
-            Some(found) if found == incarnation => Ok(database),
+        let rewritten = self.database_file(LOG).rewrite_after_failed_sync();
+        rewritten.map_err(self.failed("its log.redb cannot be written again"))?;
+        let opened = self.open_database(LOG)?;
+        match log::read_incarnation(opened.database()).map_err(|error| self.log_error(error))? {
+            Some(found) if found == incarnation => Ok(opened),
             // L8: a log of another life under this FORMAT.
             _ => Err(self.error(StoreErrorKind::Invalid, "its log.redb belongs to another data directory")),
         }
     }
 
-    fn open_database(&self, path: &Path) -> StoreResult<Database> {
-        let backend = self.files.open_database(path).map_err(self.failed("its log.redb cannot be opened"))?;
-        let mut builder = Database::builder();
-        builder.set_cache_size(self.limits.log_cache_bytes);
-        builder.create_with_backend(Backend(backend)).map_err(|error| self.log_error(error.into()))
+    /// The database at a path within the directory.
+    fn database_file(&self, path: impl AsRef<Path>) -> DatabaseFile {
+        DatabaseFile {
+            files: Arc::clone(self.files),
+            path: self.dir.join(path),
+            unsynced: self.dir.join(UNSYNCED),
+            cache_bytes: self.limits.log_cache_bytes,
+        }
+    }
+
+    fn open_database(&self, path: impl AsRef<Path>) -> StoreResult<Opened> {
+        self.database_file(path).open().map_err(|error| self.log_error(error))
     }
 
     fn log_error(&self, error: redb::Error) -> StoreError {
@@ -195,19 +226,19 @@ impl Opening<'_> {
     }
 
     /// Makes the directory's contents; FORMAT comes last, so that a directory that has one is whole.
-    fn make(&self, incarnation: Incarnation) -> StoreResult<(Incarnation, Database)> {
+    fn make(&self, incarnation: Incarnation) -> StoreResult<(Incarnation, Opened)> {
+        self.sync_parents()?;
         self.clear_unfinished()?;
         self.make_folder(&self.dir.join(OBJECTS))?;
         self.make_folder(&self.dir.join(TMP))?;
         // Made under another name: a log.redb is always one that redb can open, however far a making came.
-        let tmp_log = self.dir.join(TMP).join(LOG);
+        let tmp_log = Path::new(TMP).join(LOG);
         let unfinished = self.open_database(&tmp_log)?;
-        log::initialise(&unfinished, incarnation).map_err(|error| self.log_error(error))?;
-        unfinished.close().map_err(|error| self.log_error(error.into()))?;
-        let renamed = self.files.rename(&tmp_log, &self.dir.join(LOG));
+        log::initialise(unfinished.database(), incarnation).map_err(|error| self.log_error(error))?;
+        unfinished.close().map_err(|error| self.log_error(error))?;
+        let renamed = self.files.rename(&self.dir.join(tmp_log), &self.dir.join(LOG));
         renamed.map_err(self.failed("its log.redb cannot be made"))?;
-        let sync_dir = || self.files.sync_folder(self.dir).map_err(self.failed("it cannot be made durable"));
-        sync_dir()?;
+        self.sync_dir()?;
         let failed = self.failed("its FORMAT file cannot be written");
         let tmp = self.dir.join(TMP).join(FORMAT);
         let written = self.files.create(&tmp).and_then(|mut file| {
@@ -215,7 +246,7 @@ impl Opening<'_> {
             file.sync()
         });
         written.and_then(|()| self.files.rename(&tmp, &self.dir.join(FORMAT))).map_err(failed)?;
-        sync_dir()?;
+        self.sync_dir()?;
         Ok((incarnation, self.open_log(incarnation)?))
     }
 
@@ -225,8 +256,8 @@ impl Opening<'_> {
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
         let has_objects = has(OBJECTS)
             && !self.files.list(&self.dir.join(OBJECTS)).map_err(self.failed("its objects cannot be read"))?.is_empty();
-        let is_unused = |database: Database| log::is_empty(&database).map_err(|error| self.log_error(error));
-        if has_objects || (has(LOG) && !is_unused(self.open_database(&self.dir.join(LOG))?)?) {
+        let is_unused = |opened: Opened| log::is_empty(opened.database()).map_err(|error| self.log_error(error));
+        if has_objects || (has(LOG) && !is_unused(self.open_database(LOG)?)?) {
             let what = "it holds data and no FORMAT file; restore that file from a backup";
             return Err(self.error(StoreErrorKind::Corrupt, what));
         }
@@ -245,35 +276,5 @@ impl Opening<'_> {
             self.files.remove(&tmp.join(entry.name)).map_err(&failed)?;
         }
         Ok(())
-    }
-}
-
-/// The layer's backend as redb takes it. Locks are left out: the directory's LOCK file is the one lock.
-#[derive(Debug)]
-struct Backend(Box<dyn StorageBackend>);
-
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.0.close()
     }
 }

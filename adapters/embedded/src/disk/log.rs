@@ -6,7 +6,6 @@
 //! Called by `engine` through `MetadataLog`; the replicas of one process share it by its `Arc`.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -19,9 +18,9 @@ use sluice_store::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::SharedLock;
 use super::blocking::BlockingIo;
 use super::commit::{Append, Committer};
+use super::database::LogDatabase;
 use super::element::{ELEMENTS, INCARNATION, PROPERTIES, decode};
 use super::gate::WriteGate;
 use super::recent::Recent;
@@ -30,7 +29,7 @@ use crate::limits::{APPEND_ELEMENTS_MAX, DiskLimits, ENTRY_BYTES_MAX};
 /// A metadata log in the data directory's `log.redb`.
 pub struct DiskLog {
     incarnation: Incarnation,
-    database: Arc<LockedDatabase>,
+    database: Arc<LogDatabase>,
     recent: Arc<Mutex<Recent>>,
     io: BlockingIo,
     /// None only while it is dropped.
@@ -38,40 +37,19 @@ pub struct DiskLog {
     committer: Option<thread::JoinHandle<()>>,
 }
 
-/// A database that lets go of its directory only after it was closed, since closing it writes.
-pub(super) struct LockedDatabase {
-    // Fields are dropped in their order.
-    database: Database,
-    _lock: SharedLock,
-}
-
-impl LockedDatabase {
-    pub(super) fn new(database: Database, lock: SharedLock) -> Self {
-        Self { database, _lock: lock }
-    }
-}
-
-impl Deref for LockedDatabase {
-    type Target = Database;
-
-    fn deref(&self) -> &Database {
-        &self.database
-    }
-}
-
 impl DiskLog {
     /// Starts the log over an opened database.
     pub(super) fn start(
-        database: Arc<LockedDatabase>,
+        database: Arc<LogDatabase>,
         incarnation: Incarnation,
         gate: Arc<WriteGate>,
         limits: DiskLimits,
     ) -> StoreResult<Self> {
-        let end = read_end(&database).map_err(|error| read_error("open the log", error))?;
+        let end = database.read(read_end).map_err(|error| read_error("open the log", error))?;
         let recent = Arc::new(Mutex::new(Recent::new(end, limits.recent_bytes_max)));
         let (sender, queue) = mpsc::channel(limits.queued_appends_max.max(1));
         let (for_thread, shown) = (Arc::clone(&database), Arc::clone(&recent));
-        let committer = Committer { database: for_thread, recent: shown, gate, queue, limits, end };
+        let committer = Committer::new(for_thread, shown, gate, queue, limits, end);
         let spawned = thread::Builder::new().name("sluice-log-commit".to_owned()).spawn(move || committer.run());
         let failed = |error| StoreError::new(StoreErrorKind::Unavailable, "start the commit thread").with_source(error);
         let committer = Some(spawned.map_err(failed)?);
@@ -195,25 +173,28 @@ fn check_elements(entries: &[Staged]) -> StoreResult<()> {
 }
 
 /// The position the next element will have.
-fn read_end(database: &Database) -> Result<u64, redb::Error> {
+pub(super) fn read_end(database: &Database) -> Result<u64, redb::Error> {
     let table = database.begin_read()?.open_table(ELEMENTS)?;
     Ok(table.last()?.map_or(1, |(position, _)| position.value().saturating_add(1)))
 }
 
 /// The elements at `from..to`, all of which the log has.
-fn read_range(database: &Database, from: u64, to: u64) -> StoreResult<Vec<Element>> {
-    let failed = |error: redb::Error| read_error("read the log", error);
-    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
-    let table = transaction.open_table(ELEMENTS).map_err(|error| failed(error.into()))?;
-    let mut elements = Vec::new();
-    let mut expected = from;
-    for row in table.range(from..to).map_err(|error| failed(error.into()))? {
-        let (position, value) = row.map_err(|error| failed(error.into()))?;
-        // L6: a gap, or an element that is not what was written, is no log to go on with.
-        let element = decode(position.value(), value.value()).filter(|_| position.value() == expected);
-        elements.push(element.ok_or_else(|| damaged(expected))?);
-        expected = expected.saturating_add(1);
-    }
+fn read_range(database: &LogDatabase, from: u64, to: u64) -> StoreResult<Vec<Element>> {
+    let read = database.read(|database| {
+        let table = database.begin_read()?.open_table(ELEMENTS)?;
+        let mut elements = Vec::new();
+        let mut expected = from;
+        for row in table.range(from..to)? {
+            let (position, value) = row?;
+            // L6: a gap, or an element that is not what was written, is no log to go on with.
+            let element = decode(position.value(), value.value()).filter(|_| position.value() == expected);
+            let Some(element) = element else { break };
+            elements.push(element);
+            expected = expected.saturating_add(1);
+        }
+        Ok((elements, expected))
+    });
+    let (elements, expected) = read.map_err(|error| read_error("read the log", error))?;
     if expected == to { Ok(elements) } else { Err(damaged(expected)) }
 }
 

@@ -7,10 +7,11 @@
 //! Called by `sluice`, which opens the directory once and shares the stores with every replica of the process.
 //!
 //! Layout: `LOCK` (held while open), `FORMAT` ([`format`]), `log.redb` ([`element`], [`offsets_item`]), `objects/<key>` ([`objects`]),
-//! `tmp/` (unfinished objects; emptied when opened).
+//! `tmp/` (unfinished objects; emptied when opened), `UNSYNCED` (after a failed sync, [`database`]).
 
 mod blocking;
 mod commit;
+mod database;
 mod directory;
 mod element;
 pub(crate) mod files;
@@ -22,6 +23,7 @@ mod objects;
 mod offsets_item;
 mod offsets_view;
 mod recent;
+mod shadow;
 
 pub use directory::{DiskConfig, DiskStores, open_disk, open_disk_over};
 pub use log::DiskLog;
@@ -41,6 +43,8 @@ const LOCK: &str = "LOCK";
 const FORMAT: &str = "FORMAT";
 /// The log's database.
 const LOG: &str = "log.redb";
+/// There while a sync of the database has failed and it was not written again ([`database`]).
+const UNSYNCED: &str = "UNSYNCED";
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,8 @@ struct ObjectTree {
     next_tmp: AtomicU64,
     /// Folders whose names are durable in their parents.
     known_folders: Mutex<BTreeSet<PathBuf>>,
-    /// Held shared by a put from its folders to its rename, and alone by whoever removes empty folders.
+    /// Held shared by whoever uses a folder, from its making or the change in it to its sync, and alone by whoever removes
+    /// empty folders.
     shape: RwLock<()>,
     stripes: [Mutex<()>; KEY_STRIPES],
 }
@@ -265,8 +266,19 @@ impl ObjectTree {
 
     fn delete(&self, keys: &[ObjectKey]) -> Vec<StoreResult<()>> {
         let mut folders = BTreeSet::new();
-        let mut results: Vec<_> = keys.iter().map(|key| self.remove(key, &mut folders)).collect();
-        for folder in &folders {
+        let results = self.remove_durably(keys, &mut folders);
+        for folder in folders {
+            self.remove_empty_folders(&folder);
+        }
+        results
+    }
+
+    /// Removes the objects, and makes that durable; adds the folders they were in.
+    fn remove_durably(&self, keys: &[ObjectKey], folders: &mut BTreeSet<PathBuf>) -> Vec<StoreResult<()>> {
+        // Another deletion that finds a folder empty removes it only after our sync of it.
+        let _shape = self.shape.read().unwrap_or_else(PoisonError::into_inner);
+        let mut results: Vec<_> = keys.iter().map(|key| self.remove(key, folders)).collect();
+        for folder in folders.iter() {
             if let Err(error) = self.sync_folder(folder) {
                 // Nobody knows which of the removals a loss of power would undo.
                 let reason = error.to_string();
@@ -274,9 +286,6 @@ impl ObjectTree {
                     |key| Err(StoreError::new(StoreErrorKind::Unknown, format!("delete object `{key}`: {reason}")));
                 results = keys.iter().map(undone).collect();
             }
-        }
-        for folder in folders {
-            self.remove_empty_folders(&folder);
         }
         results
     }

@@ -9,12 +9,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use sluice_store::{OffsetsItem, OffsetsView, StoreError, StoreErrorKind, StoreResult};
 
 use super::blocking::BlockingIo;
+use super::database::{LogDatabase, WriteFailure};
 use super::gate::WriteGate;
-use super::log::{LockedDatabase, read_error};
+use super::log::read_error;
 use super::offsets_item::{decode, encode, place};
 
 /// (Group, topic, slice) → item.
@@ -23,20 +24,20 @@ const OFFSETS: TableDefinition<'static, (&'static str, &'static str, u32), &'sta
 
 /// An offsets view in the data directory's `log.redb`.
 pub struct DiskOffsetsView {
-    database: Arc<LockedDatabase>,
+    database: Arc<LogDatabase>,
     gate: Arc<WriteGate>,
     io: BlockingIo,
 }
 
 impl DiskOffsetsView {
     /// The view of the directory whose log is in this database.
-    pub(super) fn new(database: Arc<LockedDatabase>, gate: Arc<WriteGate>) -> Self {
+    pub(super) fn new(database: Arc<LogDatabase>, gate: Arc<WriteGate>) -> Self {
         // One at a time: the database has one writer anyway, and a second thread would only wait for it.
         Self { database, gate, io: BlockingIo::new(1) }
     }
 
     #[cfg(test)]
-    pub(super) fn database(&self) -> &LockedDatabase {
+    pub(super) fn database(&self) -> &LogDatabase {
         &self.database
     }
 
@@ -45,24 +46,29 @@ impl DiskOffsetsView {
     /// # Errors
     /// `Corrupt` for an item that is not what was written; `Unavailable` when the disk fails.
     pub fn items(&self) -> StoreResult<Vec<OffsetsItem>> {
-        let failed = |error: redb::Error| read_error("read the offsets view", error);
-        let transaction = self.database.begin_read().map_err(|error| failed(error.into()))?;
-        let table = match transaction.open_table(OFFSETS) {
-            // Made by the first put.
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            table => table.map_err(|error| failed(error.into()))?,
-        };
-        let mut items = Vec::new();
-        for row in table.iter().map_err(|error| failed(error.into()))? {
-            let (key, value) = row.map_err(|error| failed(error.into()))?;
-            items.push(decode(key.value(), value.value()).ok_or_else(|| {
-                let (group, topic, slice) = key.value();
-                let message = format!("read the offsets view: group {group:?}, topic `{topic}`, slice {slice}");
-                StoreError::new(StoreErrorKind::Corrupt, message)
-            })?);
-        }
-        Ok(items)
+        let read = self.database.read(|database| {
+            let table = match database.begin_read()?.open_table(OFFSETS) {
+                // Made by the first put.
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Ok(Vec::new())),
+                table => table?,
+            };
+            let mut items = Vec::new();
+            for row in table.iter()? {
+                let (key, value) = row?;
+                match decode(key.value(), value.value()) {
+                    Some(item) => items.push(item),
+                    None => return Ok(Err(damaged(key.value()))),
+                }
+            }
+            Ok(Ok(items))
+        });
+        read.map_err(|error| read_error("read the offsets view", error))?
     }
+}
+
+fn damaged((group, topic, slice): (&str, &str, u32)) -> StoreError {
+    let message = format!("read the offsets view: group {group:?}, topic `{topic}`, slice {slice}");
+    StoreError::new(StoreErrorKind::Corrupt, message)
 }
 
 impl fmt::Debug for DiskOffsetsView {
@@ -90,29 +96,28 @@ impl OffsetsView for DiskOffsetsView {
 }
 
 /// Puts the items of one call in one transaction and one fsync.
-fn write(database: &LockedDatabase, gate: &WriteGate, items: &[OffsetsItem]) -> StoreResult<()> {
+fn write(database: &LogDatabase, gate: &WriteGate, items: &[OffsetsItem]) -> StoreResult<()> {
     if items.is_empty() {
         return Ok(());
     }
     gate.check(|| "put offsets into the view".to_owned())?;
-    let failed = |kind, error: redb::Error| {
-        gate.close(format!("the offsets view could not be written ({error})"));
-        StoreError::new(kind, "put offsets into the view").with_source(error)
-    };
-    let not_written = |error: redb::Error| failed(StoreErrorKind::Unavailable, error);
-    let mut transaction = database.begin_write().map_err(|error| not_written(error.into()))?;
-    transaction.set_durability(Durability::Immediate).map_err(|error| not_written(error.into()))?;
-    {
-        let mut table = transaction.open_table(OFFSETS).map_err(|error| not_written(error.into()))?;
+    let written = database.write(|transaction| {
+        let mut table = transaction.open_table(OFFSETS)?;
         for item in items {
             let key = (item.group.as_str(), item.topic.as_str(), item.slice);
-            let there = table.get(key).map_err(|error| not_written(error.into()))?;
-            let there = there.and_then(|value| place(value.value()));
+            let there = table.get(key)?.and_then(|value| place(value.value()));
             if there.is_none_or(|(incarnation, position)| item.replaces(incarnation, position)) {
-                table.insert(key, encode(item).as_slice()).map_err(|error| not_written(error.into()))?;
+                table.insert(key, encode(item).as_slice())?;
             }
         }
-    }
-    // I-11: a commit that failed may have reached the disk.
-    transaction.commit().map_err(|error| failed(StoreErrorKind::Unknown, error.into()))
+        Ok(())
+    });
+    written.map_err(|WriteFailure { is_full, may_have_happened, reason }| {
+        if !is_full {
+            gate.close(format!("the offsets view could not be written ({reason})"));
+        }
+        // I-11: a commit that failed may have reached the disk.
+        let kind = if may_have_happened { StoreErrorKind::Unknown } else { StoreErrorKind::Unavailable };
+        StoreError::new(kind, format!("put offsets into the view: {reason}"))
+    })
 }

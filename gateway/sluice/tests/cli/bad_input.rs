@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
+use crate::client::Client;
 use crate::fake_aws;
 use crate::process::{Ended, Sluice};
 
@@ -105,14 +106,27 @@ fn a_listener_that_others_can_reach_needs_insecure() {
     assert_says(&ended, &["192.0.2.1:9092", "this machine has no such address"]);
 }
 
+/// The lock is the holder's as long as it lives, and no longer, however it ends.
 #[test]
-fn a_data_directory_of_another_process_is_refused() {
+fn a_data_directory_of_another_process_is_refused_until_that_one_is_gone() {
     let dir = tempdir().unwrap();
-    let mut first = Sluice::serve(dir.path());
-    first.ready();
-    let ended = Sluice::serve(dir.path()).end();
-    assert_eq!(ended.code, Some(1));
-    assert_says(&ended, &[dir.path().to_str().unwrap(), "process"]);
+    let data_dir = dir.path().to_str().unwrap();
+    let second = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir", data_dir];
+    for ending in ["KILL", "TERM"] {
+        let mut first = Sluice::serve(dir.path());
+        let (kafka, _) = first.ready();
+        for _ in 0..2 {
+            let ended = fail(&second);
+            assert_eq!(ended.code, Some(1));
+            assert_says(&ended, &[&format!("`{data_dir}`"), &format!("pid {}", first.pid()), "stop that one"]);
+        }
+        assert!(!Client::connect(kafka).api_versions().api_keys.is_empty(), "the first one does not notice");
+        first.signal(ending);
+        first.end();
+        let mut next = Sluice::serve(dir.path());
+        next.ready();
+        assert_says(&fail(&second), &[&format!("pid {}", next.pid())]);
+    }
 }
 
 #[test]

@@ -83,6 +83,10 @@ impl Sluice {
         line.strip_prefix("bootstrap: ").unwrap_or_else(|| panic!("no bootstrap line: {line:?}")).parse().unwrap()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by the shell's `kill`: std has only SIGKILL.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

@@ -26,9 +26,9 @@ use sluice_powercut::run::{Failure, Outcome, Plan, Skip, Work, run};
 /// where that object's bytes were not kept anyway.
 const TEETH: [(&str, Option<SyncKind>, u64); 4] = [
     ("all", None, 90),
-    ("folders", Some(SyncKind::Folder), 50),
-    ("files", Some(SyncKind::File), 50),
-    ("database", Some(SyncKind::Database), 50),
+    ("folders", Some(SyncKind::Folder), 75),
+    ("files", Some(SyncKind::File), 75),
+    ("database", Some(SyncKind::Database), 75),
 ];
 /// Failures that are told in full.
 const TOLD_MAX: usize = 5;
@@ -133,7 +133,8 @@ fn lose_nothing(arguments: &Arguments) -> bool {
     for (plan, failure) in failures.iter().take(TOLD_MAX) {
         let kept = keep(&arguments.keep, *plan, failure);
         println!("  seed {}: {failure}", plan.seed);
-        println!("    again: make powercut SEEDS=1 FROM={} (work: {})", plan.seed, plan.work.name());
+        let (seed, work) = (plan.seed, plan.work.name());
+        println!("    again: make powercut SEEDS=1 FROM={seed} TEETH=0 ({work}; its threads may take other turns)");
         println!("    the disk it was found on: {kept}");
     }
     failures.is_empty()

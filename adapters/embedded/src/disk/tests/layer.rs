@@ -20,6 +20,8 @@ pub(super) struct Trial {
     pub(super) denies_creation: AtomicBool,
     pub(super) database_syncs: Arc<AtomicUsize>,
     pub(super) database_gate: Arc<Gate>,
+    /// Holds back the next folder sync, and no other.
+    pub(super) folder_gate: Gate,
     pub(super) steps: Arc<Steps>,
 }
 
@@ -72,6 +74,13 @@ impl Gate {
             state.1 += 1;
             let mut state = self.changed.wait_while(state, |(closed, _)| *closed).unwrap();
             state.1 -= 1;
+        }
+    }
+
+    /// As [`Self::pass`], for all but one whom it holds back already.
+    fn pass_behind_one(&self) {
+        if !self.holds_someone() {
+            self.pass();
         }
     }
 }
@@ -169,6 +178,7 @@ impl FileLayer for TrialFiles {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.0.note("sync folder", path)?;
+        self.0.folder_gate.pass_behind_one();
         if self.0.fails_folder_syncs.load(Ordering::Relaxed) { Err(injected()) } else { RealFiles.sync_folder(path) }
     }
 

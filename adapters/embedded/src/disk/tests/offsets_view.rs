@@ -49,7 +49,9 @@ async fn a_directory_without_the_table_shows_nothing_and_takes_offsets() {
     let stores = make(dir.path()).unwrap();
     assert_eq!(stores.offsets.items().unwrap(), []);
     assert_eq!(put_offsets(&stores, vec![item("", 1)]).await, [Some(StoreErrorKind::Invalid)]);
-    let tables = |stores: &DiskStores| stores.offsets.database().begin_read().unwrap().list_tables().unwrap().count();
+    let tables = |stores: &DiskStores| {
+        stores.offsets.database().read(|database| Ok(database.begin_read()?.list_tables()?.count())).unwrap()
+    };
     assert_eq!(tables(&stores), 2, "nothing to show makes no table");
     assert_eq!(put_offsets(&stores, vec![item("a", 1)]).await, [None]);
     assert_eq!(stores.offsets.items().unwrap(), [item("a", 1)]);

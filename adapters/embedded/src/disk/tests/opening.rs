@@ -45,7 +45,8 @@ async fn a_second_opening_is_denied_and_told_where() {
     let dir = dir();
     let stores = make(dir.path()).unwrap();
     let error = open(dir.path()).unwrap_err();
-    assert_says(&error, StoreErrorKind::Denied, "another sluice process holds it");
+    let holder = format!("another sluice process (pid {}) holds it; stop that one", std::process::id());
+    assert_says(&error, StoreErrorKind::Denied, &holder);
     assert_says(&error, StoreErrorKind::Denied, &format!("`{}`", dir.path().display()));
     // Each store's own handle keeps the directory as well.
     let DiskStores { objects, log, offsets } = stores;
@@ -55,6 +56,24 @@ async fn a_second_opening_is_denied_and_told_where() {
     open(dir.path()).unwrap_err();
     drop(offsets);
     open(dir.path()).unwrap();
+}
+
+/// The line in LOCK is for people: whatever stands there, the lock is the kernel's.
+#[tokio::test]
+async fn what_is_left_in_the_lock_file_keeps_nobody_out() {
+    let dir = dir();
+    drop(make(dir.path()).unwrap());
+    let lock = dir.path().join(LOCK);
+    let own = format!("pid {}\n", std::process::id());
+    assert_eq!(fs::read_to_string(&lock).unwrap(), own, "of the last holder");
+    for left in ["pid 4294967295 and a much longer line than ours\npid 1\n", "", "nobody"] {
+        fs::write(&lock, left).unwrap();
+        let stores = open(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&lock).unwrap(), own);
+        fs::write(&lock, left).unwrap();
+        assert_says(&open(dir.path()).unwrap_err(), StoreErrorKind::Denied, "another sluice process holds it");
+        drop(stores);
+    }
 }
 
 #[tokio::test]
