@@ -50,7 +50,7 @@ chaos: setup ## Kill a random gateway of three under ten consumer groups, ROUNDS
 
 differential: ## Compare a gateway with Apache Kafka 4.3.1: the same requests, the same answers (about two minutes; ONLY=text)
 	@scripts/kafka install 4.3.1 >/dev/null
-	cargo build -p sluice -p sluice-differential
+	cargo build --workspace --bins
 	$${CARGO_TARGET_DIR:-target}/debug/differential $${ONLY:+--only "$$ONLY"}
 
 lint: ## Formatting, clippy with warnings as errors, licences and sources of dependencies, tidiness

@@ -87,11 +87,8 @@ fn alter_configs(client: &mut RawClient, key: i16, version: i16) -> ErrorCode {
         return client.request(version, &request).responses[0].error_code;
     }
     let configs = vec![incremental_alter_configs::AlterableConfig { name, config_operation: 0, value }];
-    let resource = incremental_alter_configs::AlterConfigsResource {
-        resource_type: TOPIC_RESOURCE,
-        resource_name: t(),
-        configs,
-    };
+    let resource =
+        incremental_alter_configs::AlterConfigsResource { resource_type: TOPIC_RESOURCE, resource_name: t(), configs };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     client.request(version, &request).responses[0].error_code
 }
