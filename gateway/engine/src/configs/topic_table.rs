@@ -82,7 +82,7 @@ pub(crate) static TOPIC_CONFIGS: &[TopicConfig] = &[
     TopicConfig { name: "compression.gzip.level", kind: ConfigType::Int, default: Some("-1"), rule: Rule::GzipLevel, synonym: Some("compression.gzip.level"),
         treatment: Treatment::Honoured, about: "Level of gzip, 1 to 9 or -1 for its default." },
     TopicConfig { name: "compression.lz4.level", kind: ConfigType::Int, default: Some("9"), rule: Rule::Between(1, 17), synonym: Some("compression.lz4.level"),
-        treatment: Treatment::Honoured, about: "Level of lz4, 1 to 17." },
+        treatment: Treatment::Stored, about: "Level of lz4, 1 to 17; all compress alike." },
     TopicConfig { name: "compression.zstd.level", kind: ConfigType::Int, default: Some("3"), rule: Rule::Between(-131_072, 22), synonym: Some("compression.zstd.level"),
         treatment: Treatment::Honoured, about: "Level of zstd, -131072 to 22." },
     TopicConfig { name: "preallocate", kind: ConfigType::Boolean, default: Some("false"), rule: Rule::Any, synonym: Some("log.preallocate"),
