@@ -14,12 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
-use sluice_protocol::ApiKey;
 use sluice_tests::fleet::{Fleet, Kind, committed, ends};
 use tempfile::TempDir;
 
-/// What Connect cannot do without: its internal topics must be compacted, and say so.
-pub(crate) const NEEDS: &[ApiKey] = &[ApiKey::CreateTopics, ApiKey::DescribeConfigs, ApiKey::DescribeCluster];
 /// Version of Kafka that the workers are of.
 const VERSION: &str = "4.3.1";
 const LINES: usize = 2000;

@@ -9,6 +9,7 @@ mod admin;
 mod connect;
 mod exchange;
 mod programs;
+mod rdkafka;
 mod tally;
 mod tools;
 
@@ -19,10 +20,11 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use clap::Parser;
 use sluice_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use sluice_protocol::messages::{ApiVersionsRequest, CreateTopicsRequest};
-use sluice_protocol::{ApiKey, ErrorCode, KString};
+use sluice_protocol::{ErrorCode, KString};
 use sluice_tests::fleet::{Fleet, Kind};
 use sluice_tests::process::wait_until;
 use sluice_tests::raw::RawClient;
@@ -35,6 +37,8 @@ use crate::programs::{PROGRAMS, Program};
 use crate::tally::Tally;
 use crate::tools::{TOOLS, Tool};
 
+/// What stands for Connect among the tools.
+const CONNECT: &str = "Connect, file source and sink";
 /// The Java programs, which have the tools, and their versions.
 const VERSIONS: [(&str, &str); 4] =
     [("java-2.1.1", "2.1.1"), ("java-2.8.2", "2.8.2"), ("java-3.9.1", "3.9.1"), ("java-4.3.1", "4.3.1")];
@@ -57,7 +61,7 @@ struct Arguments {
     /// Partitions of each topic whose writer can choose them.
     #[arg(long, default_value_t = 2)]
     partitions: u64,
-    /// Only these parts, separated by commas: exchange, admin, tools, connect.
+    /// Only these parts, separated by commas: exchange, admin, tools, connect, rdkafka.
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Write the tables of what passed to this file.
@@ -102,16 +106,22 @@ impl Place {
 
     /// Creates topics. The records of the matrix are years old: retention must not be told of them.
     pub(crate) fn create(&self, topics: &[(&str, u64)]) -> anyhow::Result<()> {
-        match self.try_create(topics, true)? {
-            ErrorCode::INVALID_CONFIG => match self.try_create(topics, false)? {
-                ErrorCode::NONE => {}
-                code => anyhow::bail!("create topics: {code:?}"),
-            },
-            ErrorCode::NONE => {}
-            code => anyhow::bail!("create topics: {code:?}"),
+        let forever = CreatableTopicConfig { name: KString::from("retention.ms"), value: Some(KString::from("-1")) };
+        let mut request = CreateTopicsRequest { timeout_ms: 20_000, ..CreateTopicsRequest::default() };
+        for (name, partitions) in topics {
+            request.topics.push(CreatableTopic {
+                name: KString::from(*name),
+                num_partitions: i32::try_from(*partitions)?,
+                replication_factor: 1,
+                configs: vec![forever.clone()],
+                ..CreatableTopic::default()
+            });
+        }
+        let mut client = RawClient::connect(self.gateways[0]);
+        for created in client.request(7, &request).topics {
+            ensure!(created.error_code == ErrorCode::NONE, "create {}: {:?}", created.name, created.error_code);
         }
         // A broker outside tells of a topic before it serves it.
-        let mut client = RawClient::connect(self.gateways[0]);
         for (topic, partitions) in topics {
             for partition in 0..i32::try_from(*partitions)? {
                 let what = format!("{topic}-{partition} is served");
@@ -119,24 +129,6 @@ impl Place {
             }
         }
         Ok(())
-    }
-
-    fn try_create(&self, topics: &[(&str, u64)], forever: bool) -> anyhow::Result<ErrorCode> {
-        let retention = CreatableTopicConfig { name: KString::from("retention.ms"), value: Some(KString::from("-1")) };
-        let configs = if forever { vec![retention] } else { Vec::new() };
-        let mut request = CreateTopicsRequest { timeout_ms: 20_000, ..CreateTopicsRequest::default() };
-        for (name, partitions) in topics {
-            request.topics.push(CreatableTopic {
-                name: KString::from(*name),
-                num_partitions: i32::try_from(*partitions)?,
-                replication_factor: 1,
-                configs: configs.clone(),
-                ..CreatableTopic::default()
-            });
-        }
-        let created = RawClient::connect(self.gateways[0]).request(7, &request).topics;
-        let failed = created.iter().map(|topic| topic.error_code).find(|code| *code != ErrorCode::NONE);
-        Ok(failed.unwrap_or(ErrorCode::NONE))
     }
 
     /// What the gateways have complained about.
@@ -148,17 +140,6 @@ impl Place {
             complaints.iter().rev().take(20).rev().for_each(|line| println!("           {line}"));
         }
     }
-
-    /// The first of these that it does not serve.
-    fn lacks(&self, needed: &[ApiKey]) -> Option<ApiKey> {
-        needed.iter().copied().find(|api| !self.apis.contains_key(&api.as_i16()))
-    }
-}
-
-/// What came of a tool: nothing when it lacks an API.
-enum Outcome {
-    Lacks(ApiKey),
-    Did(anyhow::Result<()>),
 }
 
 /// Runs every tool in every version, the versions side by side.
@@ -168,25 +149,15 @@ fn run_tools(place: &Place, programs: &mut [Program], tally: &mut Tally) {
         for program in programs {
             let Some((_, version)) = VERSIONS.into_iter().find(|(name, _)| *name == program.name) else { continue };
             running.push(threads.spawn(move || {
-                let run = |tool: &'static Tool| match place.lacks(tool.needs) {
-                    Some(api) => (tool.name, version, Outcome::Lacks(api)),
-                    None => (tool.name, version, Outcome::Did(tool.run(program, place, version))),
-                };
+                let run = |tool: &'static Tool| (tool.name, version, tool.run(program, place, version));
                 TOOLS.iter().filter(|tool| tool.is_tried(version)).map(run).collect::<Vec<_>>()
             }));
         }
         running.into_iter().flat_map(|thread| thread.join().expect("the tools of a version")).collect()
     });
     for (tool, version, outcome) in outcomes {
-        let name = format!("{}: {tool} of {version}", place.name);
-        match outcome {
-            Outcome::Lacks(api) => tally.wait(&name, api.name()),
-            Outcome::Did(outcome) => {
-                tally.claim(tool, &format!("of {version}"), outcome.is_ok());
-                let failures: Vec<String> = outcome.err().map(|error| format!("{error:#}")).into_iter().collect();
-                tally.cell(&name, "as Kafka's", &failures);
-            }
-        }
+        tally.claim(tool, &format!("of {version}"), outcome.is_ok());
+        tally.outcome(&format!("{}: {tool} of {version}", place.name), outcome.map(|()| "as Kafka's".to_owned()));
     }
 }
 
@@ -197,15 +168,10 @@ fn run_admin(place: &Place, programs: &mut [Program], tally: &mut Tally) {
         for program in programs {
             running.push(threads.spawn(move || {
                 let mut outcomes = Vec::new();
-                for (client, _) in program.clients.clone() {
-                    if !admin::CLIENTS.contains(&client.as_str()) {
-                        continue;
-                    }
+                let clients = program.clients.clone().into_iter().map(|(client, _)| client);
+                for client in clients.filter(|client| admin::CLIENTS.contains(&client.as_str())) {
                     let mut session = Session::new(program, place, &client);
-                    for step in &STEPS {
-                        let outcome = place.lacks(step.needs).map_or_else(|| Ok(step.run(&mut session)), Err);
-                        outcomes.push((client.clone(), step.name, outcome));
-                    }
+                    outcomes.extend(STEPS.iter().map(|step| (client.clone(), step.name, step.run(&mut session))));
                 }
                 outcomes
             }));
@@ -214,22 +180,18 @@ fn run_admin(place: &Place, programs: &mut [Program], tally: &mut Tally) {
     });
     for (client, step, outcome) in outcomes {
         let name = format!("{}: {client} administers: {step}", place.name);
-        match outcome {
-            Err(api) => tally.wait(&name, api.name()),
-            Ok(Ok(false)) => println!("         {name}: the library cannot"),
-            Ok(outcome) => {
-                tally.claim(&client, &format!("administers {step}"), outcome.is_ok());
-                let failures: Vec<String> = outcome.err().map(|error| format!("{error:#}")).into_iter().collect();
-                tally.cell(&name, "as Kafka's", &failures);
-            }
+        if outcome.as_ref().is_ok_and(|did| !did) {
+            println!("         {name}: the library cannot");
+            continue;
         }
+        tally.claim(&client, &format!("administers {step}"), outcome.is_ok());
+        tally.outcome(&name, outcome.map(|_| "as Kafka's".to_owned()));
     }
 }
 
 /// Runs Connect on gateways of its own, which it kills, or against the broker outside.
 fn run_connect(outside: Option<SocketAddr>, tally: &mut Tally) {
-    let ground = outside.map(Ground::Outside).or_else(Ground::gateways);
-    let Some(mut ground) = ground else {
+    let Some(mut ground) = outside.map(Ground::Outside).or_else(Ground::gateways) else {
         tally.skip("Connect", "s3+dynamodb x2 is not to be had");
         return;
     };
@@ -239,16 +201,22 @@ fn run_connect(outside: Option<SocketAddr>, tally: &mut Tally) {
         tally.skip("Connect", "its jars are not to be had (Java 17 and Maven)");
         return;
     }
-    let name = format!("{}: Connect, file to topic to file", ground.name());
-    let place = Place::outside(ground.bootstrap());
-    if let Some(api) = place.lacks(connect::NEEDS) {
-        tally.wait(&name, api.name());
-        return;
-    }
     let outcome = connect::run(&mut ground);
-    tally.claim("Connect, file source and sink", "of 4.3.1", outcome.is_ok());
-    let failures: Vec<String> = outcome.as_ref().err().map(|error| format!("{error:#}")).into_iter().collect();
-    tally.cell(&name, outcome.as_deref().unwrap_or_default(), &failures);
+    tally.claim(CONNECT, "of 4.3.1", outcome.is_ok());
+    tally.outcome(&format!("{}: {CONNECT}", ground.name()), outcome);
+}
+
+/// Runs the crate rdkafka's own tests on a gateway of their own.
+fn run_rdkafka(tally: &mut Tally) {
+    let Some(tests) = rdkafka::find() else {
+        tally.skip("rdkafka's own tests", "are not installed (scripts/setup rdkafka-tests)");
+        return;
+    };
+    let gateway = rdkafka::gateway();
+    for test in tests {
+        let outcome = rdkafka::run(&test, gateway.kafka);
+        tally.outcome(&format!("memory x1: rdkafka's own {}", test.file_name().unwrap_or_default().display()), outcome);
+    }
 }
 
 /// Starts what is asked for; what cannot be had is on record.
@@ -268,7 +236,7 @@ fn start(arguments: &Arguments, tally: &mut Tally) -> Vec<Program> {
 }
 
 fn finish(arguments: &Arguments, clients: &[(String, String)], tally: &mut Tally) -> anyhow::Result<()> {
-    let names = TOOLS.iter().map(|tool| tool.name).chain(["Connect, file source and sink"]);
+    let names = TOOLS.iter().map(|tool| tool.name).chain([CONNECT]);
     let names: Vec<&str> = names.collect();
     let tools = tally.tools(&names, &VERSIONS.map(|(_, version)| version));
     let tables = format!("{}\n{tools}", tally.clients(clients, &CODECS, &STEPS.each_ref().map(|step| step.name)));
@@ -323,6 +291,9 @@ fn run(arguments: &Arguments, tally: &mut Tally) -> anyhow::Result<()> {
     if asked("connect") {
         run_connect(arguments.bootstrap, tally);
     }
+    if asked("rdkafka") && arguments.bootstrap.is_none() {
+        run_rdkafka(tally);
+    }
     finish(arguments, &clients, tally)
 }
 
@@ -333,12 +304,9 @@ fn main() -> ExitCode {
     if let Err(error) = run(&arguments, &mut tally) {
         tally.cell("the matrix itself", "", &[format!("{error:#}")]);
     }
-    let Tally { passed, failed, skipped, waiting, .. } = &tally;
+    let Tally { passed, failed, skipped, .. } = &tally;
     let seconds = since.elapsed().as_secs();
-    println!(
-        "clients: {passed} cells passed, {} failed, {waiting} waiting, {skipped} skipped, {seconds} s",
-        failed.len()
-    );
+    println!("clients: {passed} cells passed, {} failed, {skipped} skipped, {seconds} s", failed.len());
     failed.iter().for_each(|name| println!("failed: {name}"));
     if failed.is_empty() && (*skipped == 0 || !in_ci()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -16,8 +16,6 @@ pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: Vec<String>,
     pub(crate) skipped: usize,
-    /// Cells that wait for an API that the place does not serve yet.
-    pub(crate) waiting: usize,
     claims: BTreeMap<(String, String), bool>,
 }
 
@@ -38,10 +36,12 @@ impl Tally {
         println!("skipped  {name}: {why}");
     }
 
-    /// Something that the place does not serve yet.
-    pub(crate) fn wait(&mut self, name: &str, api: &str) {
-        self.waiting += 1;
-        println!("waiting  {name}: for {api}");
+    /// A cell has ended well, with this to say, or badly.
+    pub(crate) fn outcome(&mut self, name: &str, outcome: anyhow::Result<String>) {
+        match outcome {
+            Ok(line) => self.cell(name, &line, &[]),
+            Err(error) => self.cell(name, "", &[format!("{error:#}")]),
+        }
     }
 
     /// Whether `who` did this here.

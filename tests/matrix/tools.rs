@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use sluice_protocol::{ApiKey, ErrorCode};
+use sluice_protocol::ErrorCode;
 use sluice_tests::batches::{TIMESTAMP_MS, batch};
 use sluice_tests::fleet::create_topic;
 use sluice_tests::raw::RawClient;
@@ -38,40 +38,23 @@ struct Printed {
 
 type Check = fn(&mut Shell<'_>) -> anyhow::Result<()>;
 
-/// A tool: its name, the oldest version whose tool is tried, the APIs that it cannot do without, and the check.
+/// A tool: its name, the oldest version whose tool is tried, and the check.
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     since: &'static str,
-    pub(crate) needs: &'static [ApiKey],
     check: Check,
 }
 
 /// The tools of 2.1 that speak to ZooKeeper are not tried.
 pub(crate) static TOOLS: [Tool; 8] = [
-    Tool {
-        name: "kafka-topics",
-        since: "2.8.2",
-        needs: &[
-            ApiKey::CreateTopics,
-            ApiKey::DeleteTopics,
-            ApiKey::CreatePartitions,
-            ApiKey::DescribeConfigs,
-            ApiKey::ListPartitionReassignments,
-        ],
-        check: topics,
-    },
-    Tool {
-        name: "kafka-configs",
-        since: "2.8.2",
-        needs: &[ApiKey::DescribeConfigs, ApiKey::IncrementalAlterConfigs],
-        check: configs,
-    },
-    Tool { name: "kafka-get-offsets", since: "2.1.1", needs: &[ApiKey::ListOffsets], check: get_offsets },
-    Tool { name: "kafka-delete-records", since: "2.1.1", needs: &[ApiKey::DeleteRecords], check: delete_records },
-    Tool { name: "kafka-log-dirs", since: "2.1.1", needs: &[ApiKey::DescribeLogDirs], check: log_dirs },
-    Tool { name: "kafka-broker-api-versions", since: "2.1.1", needs: &[], check: broker_api_versions },
-    Tool { name: "kafka-producer-perf-test", since: "2.1.1", needs: &[], check: producer_perf_test },
-    Tool { name: "kafka-consumer-perf-test", since: "2.1.1", needs: &[], check: consumer_perf_test },
+    Tool { name: "kafka-topics", since: "2.8.2", check: topics },
+    Tool { name: "kafka-configs", since: "2.8.2", check: configs },
+    Tool { name: "kafka-get-offsets", since: "2.1.1", check: get_offsets },
+    Tool { name: "kafka-delete-records", since: "2.1.1", check: delete_records },
+    Tool { name: "kafka-log-dirs", since: "2.1.1", check: log_dirs },
+    Tool { name: "kafka-broker-api-versions", since: "2.1.1", check: broker_api_versions },
+    Tool { name: "kafka-producer-perf-test", since: "2.1.1", check: producer_perf_test },
+    Tool { name: "kafka-consumer-perf-test", since: "2.1.1", check: consumer_perf_test },
 ];
 
 impl Tool {

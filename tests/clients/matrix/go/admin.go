@@ -57,7 +57,7 @@ func said(lines []string, err error) ([]string, error) {
 	return lines, err
 }
 
-// place: the numbers behind the topic of a job.
+// numbers: those behind the topic of a job.
 func numbers(words []string) (numbers []int64, err error) {
 	for _, word := range words {
 		number, failed := strconv.ParseInt(word, 10, 64)
@@ -65,6 +65,13 @@ func numbers(words []string) (numbers []int64, err error) {
 		numbers = append(numbers, number)
 	}
 	return numbers, err
+}
+
+func listed(is bool) []string {
+	if is {
+		return []string{"listed"}
+	}
+	return []string{"not listed"}
 }
 
 func partitionLine(partition, leader, replicas int) string {
@@ -106,6 +113,9 @@ func franzStep(ctx context.Context, admin *kadm.Client, step, topic string, rest
 			lines = append(lines, partitionLine(int(partition.Partition), int(partition.Leader), len(partition.Replicas)))
 		}
 		return lines, found[topic].Err
+	case "list":
+		found, err := admin.ListTopics(ctx)
+		return listed(found.Has(topic)), err
 	case "configs":
 		found, err := admin.DescribeTopicConfigs(ctx, topic)
 		if err != nil {
@@ -206,6 +216,10 @@ func saramaStep(admin sarama.ClusterAdmin, step, topic string, rest []int64) ([]
 		}
 		slices.Sort(lines)
 		return lines, nil
+	case "list":
+		found, err := admin.ListTopics()
+		_, is := found[topic]
+		return listed(is), err
 	case "configs":
 		found, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: configNames})
 		var lines []string
@@ -267,6 +281,12 @@ func segmentioStep(ctx context.Context, client *kafka.Client, step, topic string
 		}
 		slices.Sort(lines)
 		return lines, found.Topics[0].Error
+	case "list":
+		found, err := client.Metadata(ctx, &kafka.MetadataRequest{})
+		if err != nil {
+			return nil, err
+		}
+		return listed(slices.ContainsFunc(found.Topics, func(each kafka.Topic) bool { return each.Name == topic })), nil
 	case "configs":
 		resource := kafka.DescribeConfigRequestResource{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: configNames}
 		found, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{resource}})

@@ -187,6 +187,9 @@ const STEPS = {
     const partitions = topics[0].partitions.sort((a, b) => a.partitionId - b.partitionId)
     return partitions.map(p => `${p.partitionId} leader ${p.leader} replicas ${p.replicas.length}`)
   },
+  async list(client, topic) {
+    return [(await client.listTopics()).includes(topic) ? 'listed' : 'not listed']
+  },
   async configs(client, topic) {
     const configNames = ['cleanup.policy', 'max.message.bytes', 'retention.ms']
     const resources = [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames }]

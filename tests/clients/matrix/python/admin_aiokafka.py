@@ -48,6 +48,10 @@ async def _describe(client, topic):
     return ["%d leader %d replicas %d" % (p["partition"], p["leader"], len(p["replicas"])) for p in partitions]
 
 
+async def _list(client, topic):
+    return ["listed" if topic in await client.list_topics() else "not listed"]
+
+
 async def _configs(client, topic):
     found = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     # Version 1 and 2: name, value, read only, source, …
@@ -91,6 +95,7 @@ async def _delete(client, topic):
 STEPS = {
     "create": _create,
     "describe": _describe,
+    "list": _list,
     "configs": _configs,
     "alter": _alter,
     "grow": _grow,

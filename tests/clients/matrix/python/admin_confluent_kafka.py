@@ -43,6 +43,10 @@ def _describe(client, topic):
     return ["%d leader %d replicas %d" % (p.id, p.leader.id, len(p.replicas)) for p in partitions]
 
 
+def _list(client, topic):
+    return ["listed" if topic in client.list_topics(timeout=10).topics else "not listed"]
+
+
 def _configs(client, topic):
     found = _outcome(client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))
     lines = []
@@ -84,6 +88,7 @@ def _delete(client, topic):
 STEPS = {
     "create": _create,
     "describe": _describe,
+    "list": _list,
     "configs": _configs,
     "alter": _alter,
     "grow": _grow,

@@ -32,6 +32,10 @@ def _describe(client, topic):
     return ["%d leader %d replicas %d" % (p["partition_index"], p["leader_id"], len(p["replica_nodes"])) for p in partitions]
 
 
+def _list(client, topic):
+    return ["listed" if topic in client.list_topics() else "not listed"]
+
+
 def _configs(client, topic):
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     found = client.describe_configs([resource], config_filter="all")
@@ -72,6 +76,7 @@ def _delete(client, topic):
 STEPS = {
     "create": _create,
     "describe": _describe,
+    "list": _list,
     "configs": _configs,
     "alter": _alter,
     "grow": _grow,
