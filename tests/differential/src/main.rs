@@ -67,6 +67,9 @@ struct Arguments {
     verbose: bool,
 }
 
+/// A situation that takes longer is told of: somebody waits for something.
+const SLOW: Duration = Duration::from_secs(15);
+
 /// One version of one situation.
 struct Case {
     name: String,
@@ -160,7 +163,11 @@ fn play_all(cases: &[Case], brokers: &Brokers, arguments: &Arguments) -> BTreeMa
             for _ in 0..threads {
                 scope.spawn(|| {
                     while let Some(at) = part.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let begun = Instant::now();
                         let verdict = play(&cases[*at], &format!("d{run}x{at:04}"), brokers, arguments.verbose);
+                        if begun.elapsed() > SLOW {
+                            println!("slow    {}: {:.1?}", cases[*at].name, begun.elapsed());
+                        }
                         verdicts.lock().unwrap().insert(*at, verdict);
                     }
                 });
