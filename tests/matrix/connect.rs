@@ -29,14 +29,14 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Where it runs: on gateways that may be killed, or against a broker outside, which is left alone.
 pub(crate) enum Ground {
-    Gateways(Fleet),
+    Gateways(Box<Fleet>),
     Outside(SocketAddr),
 }
 
 impl Ground {
     /// Two gateways over S3 and DynamoDB; `None` where they are not to be had.
     pub(crate) fn gateways() -> Option<Self> {
-        Fleet::start(Kind::Processes(2)).map(Self::Gateways)
+        Fleet::start(Kind::Processes(2)).map(Box::new).map(Self::Gateways)
     }
 
     pub(crate) fn name(&self) -> &'static str {
