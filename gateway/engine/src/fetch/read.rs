@@ -79,7 +79,7 @@ impl Engine {
         };
         let set = down_convert(rope, &plan)?.bytes;
         let bytes = set.len();
-        Ok((vec![set], bytes))
+        Ok((if set.is_empty() { Vec::new() } else { vec![set] }, bytes))
     }
 
     fn note_unreadable(&self, partition: &PartitionPlan, error: EngineError) -> EngineError {
