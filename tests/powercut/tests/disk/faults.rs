@@ -44,7 +44,11 @@ async fn fill_up(full_after: fn(u64) -> Trouble) {
                 assert_says(&error, &[NO_SPACE], &format!("room for {room}, {request:?}"));
                 refused += 1;
             }
-            check(&stores, &known, &format!("room for {room}, after {request:?}")).await;
+            let when = format!("room for {room}, after {request:?}");
+            check(&stores, &known, &when).await;
+            // What a restart would find, had the process been killed, or the power been lost, by now.
+            check(&open(&Disk::of(disk.machine())), &known, &format!("{when}, killed")).await;
+            check(&open(&cut(&disk)), &known, &format!("{when}, power lost")).await;
         }
         let was_full = disk.refusals() > 0;
         disk.set_trouble(Trouble::None);
