@@ -35,7 +35,7 @@ rules: ## List which tests hold which design rule; fail when one has none
 	@scripts/rules
 
 conformance: setup ## kcat, consumer groups of every client, the store's contents, the long runs (about ten minutes)
-	@scripts/setup kcat java go matrix
+	@scripts/setup kcat java go matrix rdkafka-tests
 	@{ scripts/kafka install 2.8.2 && scripts/kafka install 4.3.1; } >/dev/null || [ -z "$${SLUICE_CI:-}$${CI:-}" ]
 	cargo test --workspace --no-run
 	@tests/conformance/run

@@ -213,8 +213,11 @@ fn run_rdkafka(tally: &mut Tally) {
         return;
     };
     let gateway = rdkafka::gateway();
-    for test in tests {
-        let outcome = rdkafka::run(&test, gateway.kafka);
+    let outcomes: Vec<_> = std::thread::scope(|threads| {
+        let running: Vec<_> = tests.iter().map(|test| threads.spawn(|| rdkafka::run(test, gateway.kafka))).collect();
+        running.into_iter().map(|thread| thread.join().expect("a test")).collect()
+    });
+    for (test, outcome) in tests.iter().zip(outcomes) {
         tally.outcome(&format!("memory x1: rdkafka's own {}", test.file_name().unwrap_or_default().display()), outcome);
     }
 }

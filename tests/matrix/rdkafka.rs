@@ -41,7 +41,7 @@ pub(crate) fn find() -> Option<Vec<PathBuf>> {
 
 /// A gateway as they want their broker: three partitions for a topic that is made by the way.
 pub(crate) fn gateway() -> Sluice {
-    Sluice::serve(&["--store", "memory", "--num-partitions", "3"], &[])
+    Sluice::serve(&["--store", "memory", "--num-partitions", "3", "--group-initial-rebalance-delay-ms", "0"], &[])
 }
 
 /// Runs the tests of one file; what the test harness counted.
