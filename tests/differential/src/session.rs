@@ -25,7 +25,7 @@ use crate::dump::{Aliases, Line, Node};
 use crate::requests;
 
 /// Longest wait for an answer.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// How often something is asked for again that comes by itself.
 const POLL: Duration = Duration::from_millis(5);
 /// The client id of every request.

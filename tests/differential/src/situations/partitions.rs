@@ -158,7 +158,7 @@ pub(super) const ALL: &[Situation] = &[
         let begun = std::time::Instant::now();
         s.ask(3, &more(&[(&name, i32::MAX)]));
         s.ask(3, &CreatePartitionsRequest { validate_only: true, ..more(&[(&name, 10_002)]) });
-        s.note("quickly", begun.elapsed().as_secs() < 5);
+        s.note("quickly", begun.elapsed().as_secs() < 20);
         Ok(())
     })
     .but(const { &[differs_at("D-41", "CreatePartitions")] }),
