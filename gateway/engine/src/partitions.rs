@@ -175,17 +175,17 @@ impl Engine {
     }
 }
 
-/// How many partitions a topic is to have in all, checked in Kafka's order
-/// (`ReplicationControlManager.createPartitions`).
+/// How many partitions a topic is to have in all, checked in Kafka's order and refused in its words, which kafka-topics
+/// prints (`ReplicationControlManager.createPartitions`).
 fn more_partitions(asked: &NewPartitions, current: u32) -> EngineResult<u32> {
     let NewPartitions { name, count, assigned } = asked;
     let wanted = u32::try_from(*count).unwrap_or_default();
     if wanted == current {
-        return Err(EngineError::InvalidPartitions(format!("{name} has {current} partitions already")));
+        return Err(EngineError::InvalidPartitions(format!("Topic already has {current} partition(s).")));
     }
     if wanted < current {
         return Err(EngineError::InvalidPartitions(format!(
-            "{name} has {current} partitions, and {count} would not be more: partitions are never taken away"
+            "The topic {name} currently has {current} partition(s); {count} would not be an increase."
         )));
     }
     let added = wanted - current;

@@ -63,7 +63,10 @@ pub fn encode_request<R: Request>(
     w.finish_frame()
 }
 
-/// Reads a request frame (without its length) of a known API: header and body. Errors also if bytes are left over.
+/// Reads a request frame (without its length) of a known API: header and body.
+///
+/// Bytes behind the body are ignored, as in Kafka: librdkafka writes the null list of a Metadata 9 or later in four bytes
+/// where one is read.
 pub fn decode_request<R: Request>(frame: &Bytes) -> Result<(RequestHeader, R), DecodeError> {
     let mut r = Reader::new(frame.clone());
     let header = RequestHeader::decode(&mut r, RequestHeader::is_flexible)?;
@@ -71,6 +74,5 @@ pub fn decode_request<R: Request>(frame: &Bytes) -> Result<(RequestHeader, R), D
         return Err(DecodeError::OtherApi { expected: R::KEY.as_i16(), found: header.api_key });
     }
     let body = R::decode(&mut r, header.api_version)?;
-    r.finish()?;
     Ok((header, body))
 }

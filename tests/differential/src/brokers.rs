@@ -104,7 +104,20 @@ fn kafka_script() -> PathBuf {
     root().join("scripts/kafka")
 }
 
+/// Somebody else may take the ports between their choice and their use: then others are tried.
 fn start_kafka(started: &mut Vec<Started>) -> Result<SocketAddr> {
+    const ATTEMPTS: usize = 3;
+    let mut last = Ok(());
+    for _ in 0..ATTEMPTS {
+        match try_start_kafka(started) {
+            Ok(addr) => return Ok(addr),
+            Err(error) => last = Err(error),
+        }
+    }
+    last.and_then(|()| bail!("Apache Kafka was not started"))
+}
+
+fn try_start_kafka(started: &mut Vec<Started>) -> Result<SocketAddr> {
     let folder = TempDir::with_prefix("differential-kafka-")?;
     let mut command = Command::new(kafka_script());
     command.args(["start", "0"]).arg(folder.path()).args(kafka_settings()).stdout(Stdio::null());

@@ -274,6 +274,9 @@ fn log_start_offset(view: &State, key: PartitionKey) -> i64 {
 /// What a verdict of apply means to the client.
 fn answer(view: &State, key: PartitionKey, verdict: BatchVerdict, log_append_time_ms: Option<i64>) -> ProduceAnswer {
     let refused = |error| ProduceAnswer::not_of_log(error);
+    // The log was there to say so, as in Kafka.
+    let refused_by_log =
+        |error| ProduceAnswer { outcome: Err(error), log_start_offset: log_start_offset(view, key) };
     let done = |base_offset, log_append_time_ms| ProduceAnswer {
         outcome: Ok(Produced { base_offset, log_append_time_ms }),
         log_start_offset: log_start_offset(view, key),
@@ -282,8 +285,8 @@ fn answer(view: &State, key: PartitionKey, verdict: BatchVerdict, log_append_tim
         BatchVerdict::Accepted { base_offset } => done(base_offset, log_append_time_ms.unwrap_or(NO_TIMESTAMP)),
         // As in Kafka, also where the topic has the producers' timestamps.
         BatchVerdict::Duplicate { base_offset, timestamp } => done(base_offset, timestamp),
-        BatchVerdict::OutOfOrderSequence { expected } => refused(EngineError::OutOfOrderSequence { expected }),
-        BatchVerdict::StaleEpoch => refused(EngineError::StaleProducerEpoch),
+        BatchVerdict::OutOfOrderSequence { expected } => refused_by_log(EngineError::OutOfOrderSequence { expected }),
+        BatchVerdict::StaleEpoch => refused_by_log(EngineError::StaleProducerEpoch),
         BatchVerdict::UnknownPartition => refused(EngineError::UnknownPartition),
         BatchVerdict::Invalid(reason) => refused(EngineError::InvalidRequest(format!("{reason:?}"))),
         BatchVerdict::LimitReached => refused(EngineError::LimitReached("of the partition".into())),

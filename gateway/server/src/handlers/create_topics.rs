@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::BoxFuture;
-use sluice_engine::{CreatedTopic, DescribedConfig, EngineResult, NewTopic};
+use sluice_engine::{CreatedTopic, DescribedConfig, EngineError, EngineResult, NewTopic};
 use sluice_protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfigs, CreatableTopicResult,
 };
@@ -166,6 +166,10 @@ fn tell_topic(topic: &CreatableTopic, created: Option<EngineResult<CreatedTopic>
             configs: Some(created.configs.into_iter().map(tell_config).collect()),
             ..CreatableTopicResult::default()
         },
+        // In Kafka's words: kafka-topics prints them.
+        Some(Err(error @ EngineError::TopicExists)) => {
+            refused(topic, admin_code(&error), format!("Topic '{}' already exists.", topic.name.as_str()))
+        }
         Some(Err(error)) => refused(topic, admin_code(&error), error.to_string()),
         // The engine answers every ask (its contract); were one missing, its effect would not be known.
         None => refused(topic, ErrorCode::REQUEST_TIMED_OUT, "the topic was not answered".to_owned()),

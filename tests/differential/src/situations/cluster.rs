@@ -7,7 +7,7 @@ use sluice_protocol::{ApiKey, KString};
 use crate::batches::batch;
 use crate::requests::{To, create, metadata, new_topic, produce};
 use crate::rows;
-use crate::situation::{Situation, differs_at, family, situation};
+use crate::situation::{Situation, differs, differs_at, family, situation};
 
 fn partitions(names: &[&KString], limit: i32, cursor: Option<(&KString, i32)>) -> DescribeTopicPartitionsRequest {
     DescribeTopicPartitionsRequest {
@@ -109,7 +109,8 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(9, &produce(&own, batch(&["x"])));
         Ok(())
     })
-    .alone(),
+    .alone()
+    .but(const { &[differs("D-77")] }),
     family("the cluster", rows::DESCRIBE_CLUSTER, 0..=2, |s, v| {
         s.ask(v, &DescribeClusterRequest::default());
         let asked = DescribeClusterRequest { include_cluster_authorized_operations: true, ..Default::default() };

@@ -148,9 +148,11 @@ pub(super) const ALL: &[Situation] = &[
         },
     ),
     situation("bytes after the body of a request are ignored", rows::HALF_FRAMES, |s, _| {
-        s.ask_bytes("Metadata v1", &raw_frame(3, 1, false, &[0, 0, 0, 0, 9, 9, 9]), 5_000).map_or(Ok(()), |_| Ok(()))
-    })
-    .but(const { &[differs("D-43")] }),
+        s.write(&raw_frame(3, 1, false, &[0, 0, 0, 0, 9, 9, 9]))?;
+        let answered = s.peek_correlation_id().is_some();
+        s.note("answered", answered);
+        Ok(())
+    }),
     situation("a body that ends too early closes the connection", rows::HALF_FRAMES, |s, _| {
         send_and_look(s, "Metadata v1", &raw_frame(3, 1, false, &[0, 0, 0, 2, 0, 1, b'a']))
     }),
