@@ -40,6 +40,7 @@ fn read_all(batch: &Bytes, max: usize) {
     }
 }
 
+// Holds: I-09
 #[test]
 fn lies_about_sizes_take_no_memory() {
     let kib = 1024;

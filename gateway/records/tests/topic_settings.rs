@@ -48,7 +48,8 @@ fn of_timestamps(codec: Compression, timestamps: &[i64]) -> ValidBatch {
 proptest! {
     #![proptest_config(config(200))]
 
-    /// I-10: the stamp changes the header alone, before the batch is stored; I-09: it reads and copies no record.
+    /// The stamp changes the header alone, before the batch is stored; it reads and copies no record.
+    // Holds: I-10
     #[test]
     fn a_stamp_replaces_the_header_and_shares_the_records(spec in batch(), time in 0..i64::MAX) {
         let sent = spec.valid();
