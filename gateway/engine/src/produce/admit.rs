@@ -275,8 +275,7 @@ fn log_start_offset(view: &State, key: PartitionKey) -> i64 {
 fn answer(view: &State, key: PartitionKey, verdict: BatchVerdict, log_append_time_ms: Option<i64>) -> ProduceAnswer {
     let refused = |error| ProduceAnswer::not_of_log(error);
     // The log was there to say so, as in Kafka.
-    let refused_by_log =
-        |error| ProduceAnswer { outcome: Err(error), log_start_offset: log_start_offset(view, key) };
+    let refused_by_log = |error| ProduceAnswer { outcome: Err(error), log_start_offset: log_start_offset(view, key) };
     let done = |base_offset, log_append_time_ms| ProduceAnswer {
         outcome: Ok(Produced { base_offset, log_append_time_ms }),
         log_start_offset: log_start_offset(view, key),

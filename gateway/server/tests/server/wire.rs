@@ -116,15 +116,6 @@ async fn truncated_requests_close_their_connection_alone() {
     assert_eq!(neighbour.produce(9, &topic, batch(&["b"])).await.base_offset, 0, "something was stored");
 }
 
-#[tokio::test(start_paused = true)]
-async fn bytes_after_a_request_close_the_connection() {
-    let gateway = gateway().await;
-    let mut client = gateway.client().await;
-    let request = encode_request(1, None, 1, &MetadataRequest::default()).unwrap().to_bytes();
-    client.send_raw(&[&request[4..], &[0]].concat()).await;
-    assert!(client.rest().await.is_empty());
-}
-
 #[test]
 fn garbage_never_hangs_or_panics() {
     let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
