@@ -140,8 +140,10 @@ impl Disk {
             world.apply(Op::SyncBegin { token, of, kind })?;
             (token, world.sync_fails(kind))
         };
-        // What other threads do until it ends is not covered by it.
-        std::thread::yield_now();
+        // What other threads do until it ends is not covered by it. Not always: on a busy machine it takes its time.
+        if token.is_multiple_of(4) {
+            std::thread::yield_now();
+        }
         self.apply(Op::SyncEnd { token, ok: !fails })?;
         if fails { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
     }
