@@ -103,7 +103,7 @@ pub struct ProduceAnswer {
     /// What became of its records.
     pub outcome: EngineResult<Produced>,
     /// First offset of the partition. −1 where Kafka does not tell it either: it is told by the log, and of a refusal only if
-    /// the log looked at the batch ([`sluice_records::BatchError::is_of_log`]).
+    /// the log looked at the batch ([`sluice_records::BatchError::is_of_log`]) or at its producer.
     pub log_start_offset: i64,
 }
 

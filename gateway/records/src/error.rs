@@ -54,6 +54,9 @@ pub enum BatchError {
     /// CORRUPT_MESSAGE (2): CRC, length, or magic cannot be right; stored bytes do not match their extent.
     #[error("{0}")]
     Corrupt(Reason),
+    /// CORRUPT_MESSAGE (2): the length or the magic is one that no batch has, which Kafka says in words.
+    #[error("{0}")]
+    NotABatch(Reason),
     /// INVALID_RECORD (87): intact as bytes, against the rules as a batch.
     #[error("{0}")]
     InvalidRecord(Reason),
@@ -98,6 +101,7 @@ impl BatchError {
             | Self::InvalidTimestamps(_) => true,
             Self::TooLarge(_)
             | Self::Corrupt(_)
+            | Self::NotABatch(_)
             | Self::NotOneBatch(_)
             | Self::UnsupportedMagic(_)
             | Self::UnsupportedCompression(_) => false,

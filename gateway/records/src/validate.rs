@@ -38,7 +38,7 @@ pub struct ProduceRules {
 ///
 /// Errors, in the order in which they are looked for:
 /// * `NotOneBatch`: no whole batch in the bytes, or bytes behind the first one;
-/// * `Corrupt`: impossible batch length, unknown magic; `UnsupportedMagic`: magic 0 or 1;
+/// * `NotABatch`: impossible batch length, unknown magic; `UnsupportedMagic`: magic 0 or 1;
 /// * `UnsupportedCompression`: zstd where not allowed, or an undefined codec;
 /// * `InvalidRecord`: a base offset other than 0;
 /// * `TooLarge`: more than `max_batch_bytes`;
@@ -93,19 +93,28 @@ fn find_batch(records: &Bytes, exactly_one: bool) -> Result<BatchHeader, BatchEr
     let length: &[u8; 4] = records.get(LENGTH_END - 4..).and_then(|rest| rest.first_chunk()).ok_or_else(no_batch)?;
     let length = i32::from_be_bytes(*length);
     if length < MIN_LENGTH_OF_ANY_FORMAT {
-        return Err(BatchError::corrupt(format!("batch length {length} is below the minimum of any message format")));
+        return Err(BatchError::NotABatch(
+            format!("batch length {length} is below the minimum of any message format").into(),
+        ));
     }
     let magic = records.get(MAGIC_AT).ok_or_else(no_batch)?;
-    check_magic(i8::from_be_bytes([*magic]))?;
+    check_magic(i8::from_be_bytes([*magic])).map_err(not_a_batch)?;
     let total = usize::try_from(length).ok().and_then(|length| length.checked_add(LENGTH_END));
     let trailing = total.and_then(|total| records.len().checked_sub(total)).ok_or_else(no_batch)?;
-    let header = BatchHeader::parse(records)?;
+    let header = BatchHeader::parse(records).map_err(not_a_batch)?;
     if exactly_one && trailing > 0 {
         return Err(BatchError::NotOneBatch(
             format!("there must be exactly one record batch per partition; {trailing} bytes follow the first").into(),
         ));
     }
     Ok(header)
+}
+
+fn not_a_batch(error: BatchError) -> BatchError {
+    match error {
+        BatchError::Corrupt(reason) => BatchError::NotABatch(reason),
+        other => other,
+    }
 }
 
 /// The CRC32C of the whole batch, if the one in the header holds.

@@ -69,7 +69,7 @@ proptest! {
             if byte >= 21 {
                 let corrupt = matches!(
                     result,
-                    Err(BatchError::Corrupt(_) | BatchError::UnsupportedCompression(_))
+                    Err(BatchError::Corrupt(_) | BatchError::NotABatch(_) | BatchError::UnsupportedCompression(_))
                 );
                 prop_assert!(corrupt, "byte {}: {:?}", byte, result);
             }
@@ -151,10 +151,10 @@ fn the_error_for_each_wrong_length_is_kafkas() {
     let batch = small_batch();
     let with_length = |length: i32| forge(&batch, 8, &length.to_be_bytes());
     for length in [i32::MIN, -1, 0, 13] {
-        assert!(matches!(refused(&with_length(length)), BatchError::Corrupt(_)), "{length}");
+        assert!(matches!(refused(&with_length(length)), BatchError::NotABatch(_)), "{length}");
     }
     for length in [14, 48] {
-        assert!(matches!(refused(&with_length(length)), BatchError::Corrupt(_)), "{length}");
+        assert!(matches!(refused(&with_length(length)), BatchError::NotABatch(_)), "{length}");
     }
     // Longer than what is there: Kafka finds no batch at all.
     for length in [1_000_000, i32::MAX] {
@@ -183,7 +183,7 @@ fn other_formats_are_refused_by_their_magic() {
         match magic {
             2 => assert!(result.is_ok()),
             0 | 1 => assert!(matches!(result, Err(BatchError::UnsupportedMagic(_))), "{magic}: {result:?}"),
-            _ => assert!(matches!(result, Err(BatchError::Corrupt(_))), "{magic}: {result:?}"),
+            _ => assert!(matches!(result, Err(BatchError::NotABatch(_))), "{magic}: {result:?}"),
         }
     }
     // A message set of v1: shorter than a batch header, and yet it must not be called corrupt.

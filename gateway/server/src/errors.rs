@@ -119,7 +119,7 @@ fn request_code(error: &EngineError) -> Option<ErrorCode> {
 fn batch_code(error: &BatchError) -> ErrorCode {
     match error {
         BatchError::TooLarge(_) => ErrorCode::MESSAGE_TOO_LARGE,
-        BatchError::Corrupt(_) => ErrorCode::CORRUPT_MESSAGE,
+        BatchError::Corrupt(_) | BatchError::NotABatch(_) => ErrorCode::CORRUPT_MESSAGE,
         // Message sets in a Produce that carries batches: Kafka 4.3 answers 87 as well (43 is what 3.x said of old logs).
         BatchError::InvalidRecord(_)
         | BatchError::InvalidRecords(_)
@@ -211,6 +211,7 @@ mod tests {
             (EngineError::Unexpected(text()), -1),
             (batch(BatchError::TooLarge("".into())), 10),
             (batch(BatchError::Corrupt("".into())), 2),
+            (batch(BatchError::NotABatch("".into())), 2),
             (batch(BatchError::InvalidRecord("".into())), 87),
             (batch(BatchError::NotOneBatch("".into())), 87),
             (batch(BatchError::UnsupportedMagic("".into())), 87),

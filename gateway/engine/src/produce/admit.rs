@@ -83,13 +83,13 @@ impl Engine {
         }
         self.create_missing(asks, deadline).await;
         let view = self.inner.replica.view();
-        asks.iter().map(|ask| partition_key(&view, &ask.topic, ask.partition)).collect()
+        asks.iter().map(|ask| writable_key(&view, ask)).collect()
     }
 
     /// The partition of each ask. An absence is judged after a barrier (T5).
     async fn look_up(&self, asks: &[ProduceAsk], deadline: Instant) -> Vec<EngineResult<PartitionKey>> {
         let view = self.inner.replica.view();
-        let keys: Vec<_> = asks.iter().map(|ask| partition_key(&view, &ask.topic, ask.partition)).collect();
+        let keys: Vec<_> = asks.iter().map(|ask| writable_key(&view, ask)).collect();
         if keys.iter().all(Result::is_ok) {
             return keys;
         }
@@ -100,7 +100,7 @@ impl Engine {
             return keys.into_iter().map(|key| key.map_err(|_| refused.clone())).collect();
         }
         let view = self.inner.replica.view();
-        asks.iter().map(|ask| partition_key(&view, &ask.topic, ask.partition)).collect()
+        asks.iter().map(|ask| writable_key(&view, ask)).collect()
     }
 
     /// Makes the topics that are asked for by name and are not there. Failures show as unknown topics afterwards.
@@ -109,7 +109,9 @@ impl Engine {
         let mut names: Vec<&str> = asks
             .iter()
             .filter_map(|ask| match &ask.topic {
-                TopicRef::Name(name) if view.topic_by_name(name).is_none() => Some(name.as_str()),
+                TopicRef::Name(name) if view.topic_by_name(name).is_none() && !is_kafkas_own(name) => {
+                    Some(name.as_str())
+                }
                 _ => None,
             })
             .collect();
@@ -211,6 +213,25 @@ impl ProduceAnswer {
     }
 }
 
+/// Whether Kafka keeps its own records in a topic of this name: clients must not write there.
+fn is_kafkas_own(name: &str) -> bool {
+    matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+}
+
+/// The partition that a Produce names. Names are looked at first: such a topic need not be there to be refused.
+fn writable_key(view: &State, ask: &ProduceAsk) -> EngineResult<PartitionKey> {
+    let name = match &ask.topic {
+        TopicRef::Name(name) => Some(name.as_str()),
+        TopicRef::Id(id) => view.topic_by_id(*id).map(|topic| &*topic.name),
+    };
+    match name {
+        Some(name) if is_kafkas_own(name) => {
+            Err(EngineError::InvalidTopicName(format!("{name} is Kafka's own and takes no records of clients")))
+        }
+        _ => partition_key(view, &ask.topic, ask.partition),
+    }
+}
+
 /// The partition that a request names.
 pub(crate) fn partition_key(view: &State, topic: &TopicRef, partition: i32) -> EngineResult<PartitionKey> {
     let topic = find_topic(view, topic)?;
@@ -274,18 +295,14 @@ fn log_start_offset(view: &State, key: PartitionKey) -> i64 {
 /// What a verdict of apply means to the client.
 fn answer(view: &State, key: PartitionKey, verdict: BatchVerdict, log_append_time_ms: Option<i64>) -> ProduceAnswer {
     let refused = |error| ProduceAnswer::not_of_log(error);
-    // The log was there to say so, as in Kafka.
-    let refused_by_log = |error| ProduceAnswer { outcome: Err(error), log_start_offset: log_start_offset(view, key) };
-    let done = |base_offset, log_append_time_ms| ProduceAnswer {
-        outcome: Ok(Produced { base_offset, log_append_time_ms }),
-        log_start_offset: log_start_offset(view, key),
-    };
+    let told = |outcome| ProduceAnswer { outcome, log_start_offset: log_start_offset(view, key) };
+    let done = |base_offset, log_append_time_ms| told(Ok(Produced { base_offset, log_append_time_ms }));
     match verdict {
         BatchVerdict::Accepted { base_offset } => done(base_offset, log_append_time_ms.unwrap_or(NO_TIMESTAMP)),
         // As in Kafka, also where the topic has the producers' timestamps.
         BatchVerdict::Duplicate { base_offset, timestamp } => done(base_offset, timestamp),
-        BatchVerdict::OutOfOrderSequence { expected } => refused_by_log(EngineError::OutOfOrderSequence { expected }),
-        BatchVerdict::StaleEpoch => refused_by_log(EngineError::StaleProducerEpoch),
+        BatchVerdict::OutOfOrderSequence { expected } => told(Err(EngineError::OutOfOrderSequence { expected })),
+        BatchVerdict::StaleEpoch => told(Err(EngineError::StaleProducerEpoch)),
         BatchVerdict::UnknownPartition => refused(EngineError::UnknownPartition),
         BatchVerdict::Invalid(reason) => refused(EngineError::InvalidRequest(format!("{reason:?}"))),
         BatchVerdict::LimitReached => refused(EngineError::LimitReached("of the partition".into())),

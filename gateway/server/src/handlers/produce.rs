@@ -6,14 +6,14 @@
 //! Version notes: 0–2 message sets, which become batches, or batches; 2 the time of LogAppendTime (KIP-32); 5 log start, 7
 //! zstd (KIP-110); 8 record errors (KIP-467); 13 topic ids in place of names (KIP-516).
 //! Errors, per partition: 21 acks, 3 and 100 unknown, 17 illegal name, 2, 10, 32, 76, 87 the batch, 45 and 47 its
-//! producer, 35 transactions, 19 did not happen, 7 not known. A text comes with errors of single records alone, as in Kafka;
-//! the log start with what a log refused.
+//! producer, 35 transactions, 19 did not happen, 7 not known. A text comes, as in Kafka, with errors of single records and
+//! with bytes that are no batch; the log start with what a log refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sluice_engine::{EngineError, ProduceAnswer, ProduceAsk, ProduceCapabilities, Produced};
+use sluice_engine::{BatchError, EngineError, ProduceAnswer, ProduceAsk, ProduceCapabilities, Produced};
 use sluice_protocol::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
 };
@@ -149,10 +149,15 @@ fn tell_partition(index: i32, verdict: Verdict) -> PartitionProduceResponse {
         }
         Verdict::Refused { code: error_code, error, log_start_offset } => {
             let record_errors = tell_record_errors(&error);
-            let error_message = (!record_errors.is_empty()).then(|| KString::from(error.to_string()));
+            let is_told = !record_errors.is_empty() || is_not_a_batch(&error);
+            let error_message = is_told.then(|| KString::from(error.to_string()));
             PartitionProduceResponse { error_code, error_message, record_errors, log_start_offset, ..nothing }
         }
     }
+}
+
+fn is_not_a_batch(error: &EngineError) -> bool {
+    matches!(error, EngineError::Batch(batch) if matches!(**batch, BatchError::NotABatch(_)))
 }
 
 fn tell_record_errors(error: &EngineError) -> Vec<BatchIndexAndErrorMessage> {

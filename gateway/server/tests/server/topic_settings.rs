@@ -97,11 +97,38 @@ async fn a_refusal_tells_where_the_log_starts_if_a_log_was_asked() {
         (Bytes::from([good.clone(), good.clone()].concat()), 87, -1),
         (Bytes::from(damaged), 2, -1),
         (of_times(&vec![NOW; 200_000]), 10, -1),
+        (built(BatchBuilder::new().producer(4711, 1, 5), &[NOW]), 45, 2),
     ];
     for (records, code, start) in cases {
         let answer = client.produce(9, &topic, records).await;
         assert_eq!((answer.error_code.as_i16(), answer.log_start_offset), (code, start), "{answer:?}");
     }
+}
+
+/// Kafka says so in words, and of no other batch that is wrong as a whole.
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_batch_are_refused_with_a_text() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    let topic = Topic::new(&mut client, "t").await;
+    let good = of_times(&[NOW]);
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = good.to_vec();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        Bytes::from(changed)
+    };
+    let lengths = [-1_i32, 13, 48].map(|length| with(8, &length.to_be_bytes()));
+    let magics = [3_u8, 0x80].map(|magic| with(16, &[magic]));
+    for records in lengths.into_iter().chain(magics) {
+        let answer = client.produce(9, &topic, records).await;
+        assert_eq!((answer.error_code.as_i16(), answer.error_message.is_some()), (2, true), "{answer:?}");
+    }
+    for (records, code) in [(with(17, &[0; 4]), 2), (with(16, &[1]), 87), (good.slice(..40), 87)] {
+        let answer = client.produce(9, &topic, records).await;
+        assert_eq!((answer.error_code.as_i16(), answer.error_message.is_some()), (code, false), "{answer:?}");
+    }
+    let own = Topic { name: "__consumer_offsets", id: topic.id };
+    assert_eq!(client.produce(9, &own, good).await.error_code.as_i16(), 17, "clients do not write there");
 }
 
 /// KIP-32.

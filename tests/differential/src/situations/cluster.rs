@@ -109,8 +109,7 @@ pub(super) const ALL: &[Situation] = &[
         s.ask(9, &produce(&own, batch(&["x"])));
         Ok(())
     })
-    .alone()
-    .but(const { &[differs("D-77")] }),
+    .alone(),
     family("the cluster", rows::DESCRIBE_CLUSTER, 0..=2, |s, v| {
         s.ask(v, &DescribeClusterRequest::default());
         let asked = DescribeClusterRequest { include_cluster_authorized_operations: true, ..Default::default() };
