@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod batches;
 pub mod chaos;
 pub mod company;
+pub mod crowd;
 pub mod emulator;
 pub mod feed;
 pub mod fleet;

@@ -147,6 +147,39 @@ impl Sluice {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// CPU time of all its threads since it started.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the threads of a process");
+        let of_thread = |thread: PathBuf| {
+            let told = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+            told.split_whitespace()
+                .next()
+                .and_then(|nanos| nanos.parse().ok())
+                .map_or(Duration::ZERO, Duration::from_nanos)
+        };
+        threads.filter_map(Result::ok).map(|thread| of_thread(thread.path())).sum()
+    }
+
+    /// The value of a line of `/metrics`, named with its labels.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> i64 {
+        let mut stream = std::net::TcpStream::connect(self.http).expect("connect to HTTP");
+        stream.set_read_timeout(Some(START_DEADLINE)).unwrap();
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} is not in\n{answer}")).parse().unwrap()
+    }
+
     /// Resident memory in bytes, where the system tells.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<u64> {

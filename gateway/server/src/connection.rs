@@ -139,6 +139,8 @@ pub(crate) struct Connection {
     ending: Option<Close>,
     /// The signal to stop, until it came.
     stop: Option<Pin<Box<OwnedNotified>>>,
+    /// Whether the task is woken by it.
+    listens_to_stop: bool,
     deadlines: Deadlines,
     turn: Turn,
     waiting: WaitingAnswers,
@@ -163,6 +165,7 @@ impl Connection {
             has_dropped: false,
             ending: stop.is_none().then_some(Close::Stopped),
             stop,
+            listens_to_stop: false,
             deadlines: Deadlines::new(now, &shared.limits),
             turn: Turn { requests: 0, bytes: 0 },
             waiting: WaitingAnswers { all: shared.metrics.waiting_answer_bytes.clone(), bytes: 0 },
@@ -233,9 +236,14 @@ impl Connection {
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
-        if let Some(stop) = &mut self.stop
-            && stop.as_mut().poll(cx).is_ready()
-        {
+        let Some(stop) = &mut self.stop else { return };
+        // Once it listens the flag will do: looking at the signal itself takes a lock that all connections share.
+        let is_given = match self.listens_to_stop {
+            true => self.shared.steps.stop.is_given(),
+            false => stop.as_mut().poll(cx).is_ready(),
+        };
+        self.listens_to_stop = true;
+        if is_given {
             self.stop = None;
             self.ending.get_or_insert(Close::Stopped);
         }

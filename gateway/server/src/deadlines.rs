@@ -53,10 +53,16 @@ impl HalfRead {
     }
 }
 
-/// The deadlines of one connection.
+/// The deadlines of one connection, which one task polls.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     timer: Pin<Box<Sleep>>,
+    /// When it runs out.
+    timer_at: Instant,
+    /// Whether it wakes the task then.
+    is_armed: bool,
+    /// Whether bytes have moved since the last look.
+    has_moved: bool,
     /// When bytes last moved, either way.
     last_active: Instant,
     /// Since when the peer has been taking nothing of a waiting answer.
@@ -69,6 +75,9 @@ impl Deadlines {
     pub(crate) fn new(now: Instant, limits: &Limits) -> Self {
         Self {
             timer: Box::pin(sleep_until(now + limits.idle_timeout)),
+            timer_at: now + limits.idle_timeout,
+            is_armed: false,
+            has_moved: false,
             last_active: now,
             stalled_since: None,
             backlog: None,
@@ -79,6 +88,7 @@ impl Deadlines {
     /// Bytes have come.
     pub(crate) fn note_read(&mut self, now: Instant) {
         self.last_active = now;
+        self.has_moved = true;
     }
 
     /// The peer has sent part of a frame of so many bytes (0 if not even that is known), and is waited for.
@@ -97,6 +107,7 @@ impl Deadlines {
     /// Bytes have been taken; `left` wait.
     pub(crate) fn note_written(&mut self, now: Instant, bytes: usize, left: usize) {
         self.last_active = now;
+        self.has_moved = true;
         self.stalled_since = None;
         let still_waits = |backlog: Backlog| {
             let before = backlog.left.saturating_sub(bytes);
@@ -127,9 +138,15 @@ impl Deadlines {
     }
 
     fn bring_forward(&mut self, at: Instant) {
-        if at < self.timer.deadline() {
-            self.timer.as_mut().reset(at);
+        if at < self.timer_at {
+            self.set(at);
         }
+    }
+
+    fn set(&mut self, at: Instant) {
+        self.timer.as_mut().reset(at);
+        self.timer_at = at;
+        self.is_armed = false;
     }
 
     /// Ready, with the reason, when the peer has let one of them pass.
@@ -140,8 +157,13 @@ impl Deadlines {
         circumstances: impl Fn() -> Circumstances,
         limits: &Limits,
     ) -> Poll<Close> {
+        // The ordinary case: something was read or written before the time, and the timer need not even be looked at.
+        if std::mem::take(&mut self.has_moved) && self.is_armed && self.last_active < self.timer_at {
+            return Poll::Pending;
+        }
         loop {
             if self.timer.as_mut().poll(cx).is_pending() {
+                self.is_armed = true;
                 return Poll::Pending;
             }
             let now = now();
@@ -150,7 +172,7 @@ impl Deadlines {
                 return Poll::Ready(close);
             }
             let look = if self.backlog.is_some() { now + SCARCITY_LOOK } else { due };
-            self.timer.as_mut().reset(due.min(look));
+            self.set(due.min(look));
         }
     }
 

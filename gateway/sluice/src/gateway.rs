@@ -94,7 +94,7 @@ pub async fn start_gateway(stores: &Stores, config: GatewayConfig, listeners: Li
         offsets_view: stores.offsets.clone(),
         cache: MokaBlockCache::new(config.limits.cache_bytes_max),
         limits: config.limits,
-        settings: broker_settings(config.settings, config.node_id, bound.as_ref(), &advertised),
+        settings: broker_settings(config.settings, &config.wire, config.node_id, bound.as_ref(), &advertised),
         clock: stores.clock.clone(),
         entropy: stores.entropy.clone(),
         defects: Defects::default(),
@@ -117,16 +117,21 @@ pub async fn start_gateway(stores: &Stores, config: GatewayConfig, listeners: Li
 }
 
 /// The settings with what is known only here, under Kafka's names.
-fn broker_settings(settings: Settings, node_id: i32, bound: Option<&HostPort>, advertised: &HostPort) -> Settings {
-    let limits = sluice_server::Limits::default();
+fn broker_settings(
+    settings: Settings,
+    wire: &sluice_server::Limits,
+    node_id: i32,
+    bound: Option<&HostPort>,
+    advertised: &HostPort,
+) -> Settings {
     let on_port = |addr: &HostPort| format!("PLAINTEXT://{addr}");
     let mut statics = settings.statics;
     statics.insert("advertised.listeners", on_port(advertised));
     statics.insert("listeners", on_port(bound.unwrap_or(advertised)));
     statics.insert("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT".to_owned());
-    statics.insert("connections.max.idle.ms", limits.idle_timeout.as_millis().to_string());
-    statics.insert("socket.request.max.bytes", limits.frame_bytes_max.to_string());
-    statics.insert("fetch.max.bytes", limits.fetch_bytes_max.to_string());
+    statics.insert("connections.max.idle.ms", wire.idle_timeout.as_millis().to_string());
+    statics.insert("socket.request.max.bytes", wire.frame_bytes_max.to_string());
+    statics.insert("fetch.max.bytes", wire.fetch_bytes_max.to_string());
     Settings { name: advertised.to_string(), node_id, statics, ..settings }
 }
 
