@@ -30,7 +30,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::cells::{Cell, Plan};
-use crate::compare::{CompareArgs, run_compare};
+use crate::compare::{CompareArgs, run_compare, touch};
 use crate::cores::Cores;
 use crate::groups::{GroupsArgs, HostArgs, run_groups, run_host};
 use crate::guard::{GuardArgs, run_guard};
@@ -61,6 +61,9 @@ enum Command {
     /// Gateways in one process, for `groups`.
     #[command(hide = true)]
     Host(HostArgs),
+    /// Writes to so many bytes of memory, for `compare`.
+    #[command(hide = true)]
+    Touch { bytes: u64 },
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::Groups(args) => find_binary(args.server.as_deref()).and_then(|binary| run_groups(&args, binary)),
         Command::Guard(args) => find_binary(args.server.as_deref()).and_then(|binary| run_guard(&args, &binary)),
         Command::Host(args) => run_host(&args),
+        Command::Touch { bytes } => touch(bytes),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use sluice_protocol::messages::{LeaveGroupRequest, join_group::JoinGroupRequestP
 use sluice_protocol::{ErrorCode, KString};
 use sluice_tests::batches::batch;
 use sluice_tests::crowd::{Peer, runtime};
-use sluice_tests::process::{Sluice, wait_until};
+use sluice_tests::process::wait_until;
 use sluice_tests::raw::{RawClient, fetch_request, frame, produce_request};
 
 use crate::{metadata, on_a_gateway};

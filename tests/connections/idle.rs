@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sluice_protocol::ErrorCode;
 use sluice_tests::batches::batch;
 use sluice_tests::crowd::{Peer, cpu_per_request, crowd, each, room_for, runtime};
-use sluice_tests::process::{Sluice, wait_until};
+use sluice_tests::process::wait_until;
 use sluice_tests::raw::{RawClient, fetch_request, frame, produce_request};
 use sluice_tests::skip::skip;
 

@@ -8,7 +8,6 @@ use sluice_protocol::ErrorCode;
 use sluice_protocol::messages::{FetchRequest, ListGroupsRequest};
 use sluice_tests::batches::batch;
 use sluice_tests::crowd::{DEADLINE, Peer, crowd, runtime};
-use sluice_tests::process::Sluice;
 use sluice_tests::raw::{RawClient, fetch_request, frame, produce_request};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};

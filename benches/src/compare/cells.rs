@@ -30,6 +30,8 @@ const PACED_BATCH_BYTES: usize = 10 << 10;
 const PACED_PAUSE: Duration = Duration::from_millis(10);
 const PACED_REQUESTS: u64 = 1_000;
 const IDLE_CONNECTIONS: u64 = 5_000;
+/// Memory of a server besides what it keeps of records.
+const BESIDE_DATA_BYTES: u64 = 256 << 20;
 
 /// A cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,25 @@ impl Cell {
             Self::Paced => Unit::Latency,
             Self::Idle => Unit::Memory,
         }
+    }
+
+    /// What a run of it is judged by: less is better.
+    pub(super) fn cost(self, run: &Run) -> f64 {
+        match self.unit() {
+            Unit::CpuPerGigabyte | Unit::CpuPerRequest => run.measured.cpu.total.as_secs_f64(),
+            Unit::Latency => run.latency.map_or(f64::MAX, |(_, slow)| slow.as_secs_f64()),
+            Unit::Memory => run.bytes_per_connection.unwrap_or(f64::MAX),
+        }
+    }
+
+    /// Memory that a server takes for it, the kernel's for its files and sockets included, generously.
+    pub(super) fn memory_bytes(self, divide: u64) -> u64 {
+        let data = match self {
+            Self::Produce { .. } => PRODUCE_BYTES,
+            Self::Consume { .. } => FILL_BYTES,
+            Self::Small { .. } | Self::EmptyFetch { .. } | Self::Paced | Self::Idle => 0,
+        };
+        data.div_ceil(divide) * 3 / 2 + BESIDE_DATA_BYTES
     }
 
     /// Runs it on a server; `divide` divides the amounts.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::cells::{Cell, Run, Unit};
+use super::{RUNS_MAX, RUNS_MIN};
 use crate::cores::Cores;
 
 /// Version of the JSON's layout.
@@ -67,7 +68,7 @@ impl Table {
         let kafka = kafka_version.as_deref().unwrap_or("(none)");
         println!(
             "Apache Kafka {kafka} with a heap of 1 GiB; sluice dev over memory; acks=all; GB and MB are decimal, of \
-             record values\n\n{:<36} {:>22} {:>22} {:>8}   MB/s or requests/s; RSS MB",
+             record values; the cheapest of {RUNS_MIN} to {RUNS_MAX} runs\n\n{:<36} {:>22} {:>22} {:>8}   MB/s or requests/s; RSS MB",
             "", "Kafka", "Sluice", "times"
         );
         Self { rows: Vec::new(), kafka_version, is_pinned, divide }

@@ -14,6 +14,21 @@ use tempfile::TempDir;
 /// Most members that a group has in either: small, so that the bound is met.
 pub(crate) const GROUP_MAX_SIZE: usize = 6;
 
+/// When topics come to be: `auto.create.topics.enable`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// When they are first asked for, too.
+    OnDemand,
+    /// By CreateTopics alone.
+    WhenTold,
+}
+
+impl Creation {
+    fn is_on_demand(self) -> bool {
+        self == Self::OnDemand
+    }
+}
+
 /// Where the two listen.
 #[derive(Debug)]
 pub(crate) struct Brokers {
@@ -43,9 +58,9 @@ impl Drop for Started {
 }
 
 /// What a broker of either kind is told beside its defaults.
-fn kafka_settings() -> Vec<String> {
+fn kafka_settings(creation: Creation) -> Vec<String> {
     vec![
-        "auto.create.topics.enable=true".to_owned(),
+        format!("auto.create.topics.enable={}", creation.is_on_demand()),
         "group.initial.rebalance.delay.ms=0".to_owned(),
         format!("group.max.size={GROUP_MAX_SIZE}"),
         // Retention is judged by neither while this runs.
@@ -56,8 +71,9 @@ fn kafka_settings() -> Vec<String> {
     ]
 }
 
-fn sluice_arguments() -> Vec<String> {
+fn sluice_arguments(creation: Creation) -> Vec<String> {
     let size = GROUP_MAX_SIZE.to_string();
+    let creates = creation.is_on_demand().to_string();
     let settings = [
         ("--listen", "127.0.0.1:0"),
         ("--http", "127.0.0.1:0"),
@@ -66,7 +82,7 @@ fn sluice_arguments() -> Vec<String> {
         ("--log-level", "error"),
         ("--group-initial-rebalance-delay-ms", "0"),
         ("--group-max-size", &size),
-        ("--auto-create-topics", "true"),
+        ("--auto-create-topics", &creates),
         ("--num-partitions", "1"),
     ];
     let flags = settings.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
@@ -78,15 +94,15 @@ impl Brokers {
     ///
     /// # Errors
     /// When one does not start; with what it said.
-    pub(crate) fn start(kafka: Option<&str>, sluice: Option<&str>) -> Result<Self> {
+    pub(crate) fn start(creation: Creation, kafka: Option<&str>, sluice: Option<&str>) -> Result<Self> {
         let mut started = Vec::new();
         let sluice = match sluice {
             Some(addr) => resolve(addr)?,
-            None => start_sluice(&mut started)?,
+            None => start_sluice(creation, &mut started)?,
         };
         let kafka = match kafka {
             Some(addr) => resolve(addr)?,
-            None => start_kafka(&mut started)?,
+            None => start_kafka(creation, &mut started)?,
         };
         Ok(Self { kafka, sluice, _started: started })
     }
@@ -105,11 +121,11 @@ fn kafka_script() -> PathBuf {
 }
 
 /// Somebody else may take the ports between their choice and their use: then others are tried.
-fn start_kafka(started: &mut Vec<Started>) -> Result<SocketAddr> {
+fn start_kafka(creation: Creation, started: &mut Vec<Started>) -> Result<SocketAddr> {
     const ATTEMPTS: usize = 3;
     let mut last = Ok(());
     for _ in 0..ATTEMPTS {
-        match try_start_kafka(started) {
+        match try_start_kafka(creation, started) {
             Ok(addr) => return Ok(addr),
             Err(error) => last = Err(error),
         }
@@ -117,10 +133,10 @@ fn start_kafka(started: &mut Vec<Started>) -> Result<SocketAddr> {
     last.and_then(|()| bail!("Apache Kafka was not started"))
 }
 
-fn try_start_kafka(started: &mut Vec<Started>) -> Result<SocketAddr> {
+fn try_start_kafka(creation: Creation, started: &mut Vec<Started>) -> Result<SocketAddr> {
     let folder = TempDir::with_prefix("differential-kafka-")?;
     let mut command = Command::new(kafka_script());
-    command.args(["start", "0"]).arg(folder.path()).args(kafka_settings()).stdout(Stdio::null());
+    command.args(["start", "0"]).arg(folder.path()).args(kafka_settings(creation)).stdout(Stdio::null());
     let path = folder.path().to_owned();
     started.push(Started::Kafka(folder));
     ensure!(command.status().context("scripts/kafka")?.success(), "Apache Kafka did not start");
@@ -138,13 +154,13 @@ fn sluice_binary() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn start_sluice(started: &mut Vec<Started>) -> Result<SocketAddr> {
+fn start_sluice(creation: Creation, started: &mut Vec<Started>) -> Result<SocketAddr> {
     let mut command = Command::new(sluice_binary()?);
     // What the developer has set for a gateway is not meant here.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SLUICE_") || name.starts_with("AWS_")) {
         command.env_remove(name);
     }
-    let mut child = command.args(sluice_arguments()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut child = command.args(sluice_arguments(creation)).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().context("a pipe")?;
     started.push(Started::Sluice(child));
     let mut lines = BufReader::new(stdout);

@@ -5,7 +5,8 @@
 //! Promises: each situation is played to both brokers with names of its own; the normalised answers are the same, or differ
 //! in a way that a row of docs/differences.md names and the situation cites. Exit code 1 when one differs otherwise, when a
 //! cited difference no longer shows, when a cited row is not in the document, or when a row of `rows` is quoted by nothing.
-//! Starts both brokers unless told of running ones; those must have the settings in `brokers`.
+//! Starts both brokers unless told of running ones; those must have the settings in `brokers`. A second pair, which creates
+//! no topic on demand, is always started here.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,7 +40,7 @@ use clap::Parser;
 use sluice_protocol::KString;
 use sluice_protocol::messages::{FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest};
 
-use brokers::Brokers;
+use brokers::{Brokers, Creation};
 use judge::{Transcript, Verdict, judge};
 use session::Session;
 use situation::Situation;
@@ -114,12 +115,21 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     let mut complaints = differences::complaints(&situations::all(), arguments.only.is_none())?;
     let started = Instant::now();
-    let brokers = Brokers::start(arguments.kafka.as_deref(), arguments.sluice.as_deref())?;
-    for addr in [brokers.kafka, brokers.sluice] {
-        await_coordinator(addr).with_context(|| format!("{addr}"))?;
+    let mut verdicts = BTreeMap::new();
+    for creation in [Creation::OnDemand, Creation::WhenTold] {
+        let of_these: Vec<usize> = (0..cases.len()).filter(|at| cases[*at].situation.creation == creation).collect();
+        if of_these.is_empty() {
+            continue;
+        }
+        let running = if creation == Creation::OnDemand { [&arguments.kafka, &arguments.sluice] } else { [&None; 2] };
+        let [kafka, sluice] = running.map(Option::as_deref);
+        let brokers = Brokers::start(creation, kafka, sluice)?;
+        for addr in [brokers.kafka, brokers.sluice] {
+            await_coordinator(addr).with_context(|| format!("{addr}"))?;
+        }
+        println!("Kafka at {}, Sluice at {}, after {:.1?}", brokers.kafka, brokers.sluice, started.elapsed());
+        verdicts.extend(play_all(&cases, of_these, &brokers, arguments));
     }
-    println!("Kafka at {}, Sluice at {}, after {:.1?}", brokers.kafka, brokers.sluice, started.elapsed());
-    let verdicts = play_all(&cases, &brokers, arguments);
     let good = report(&cases, &verdicts);
     complaints.extend(situations::unquoted_rows().into_iter().filter(|_| arguments.only.is_none()));
     for complaint in &complaints {
@@ -152,11 +162,11 @@ fn await_coordinator(addr: SocketAddr) -> Result<()> {
     }
 }
 
-/// Plays what may run together over several threads, then what must run alone.
-fn play_all(cases: &[Case], brokers: &Brokers, arguments: &Arguments) -> BTreeMap<usize, Verdict> {
+/// Plays, of the cases with these numbers, what may run together over several threads, then what must run alone.
+fn play_all(cases: &[Case], which: Vec<usize>, brokers: &Brokers, arguments: &Arguments) -> BTreeMap<usize, Verdict> {
     let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() % 1_000_000);
     let verdicts = Mutex::new(BTreeMap::new());
-    let (alone, together): (Vec<usize>, Vec<usize>) = (0..cases.len()).partition(|at| cases[*at].situation.alone);
+    let (alone, together): (Vec<usize>, Vec<usize>) = which.into_iter().partition(|at| cases[*at].situation.alone);
     for (part, threads) in [(together, arguments.threads.max(1)), (alone, 1)] {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {

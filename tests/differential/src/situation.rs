@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::Result;
 
+use crate::brokers::Creation;
 use crate::session::Session;
 
 /// What is said to a broker. The version is that of the family, else 0.
@@ -64,11 +65,22 @@ pub(crate) struct Situation {
     pub(crate) labels: &'static [&'static str],
     /// Nothing else may run meanwhile.
     pub(crate) alone: bool,
+    /// Which brokers it is played to.
+    pub(crate) creation: Creation,
 }
 
 /// A situation.
 pub(crate) const fn situation(name: &'static str, stands_for: &'static str, script: Script) -> Situation {
-    Situation { name, stands_for, versions: None, script, differences: &[], labels: &[], alone: false }
+    Situation {
+        name,
+        stands_for,
+        versions: None,
+        script,
+        differences: &[],
+        labels: &[],
+        alone: false,
+        creation: Creation::OnDemand,
+    }
 }
 
 /// A situation for each of these, whose number the script is given.
@@ -78,7 +90,16 @@ pub(crate) const fn each_of(
     labels: &'static [&'static str],
     script: Script,
 ) -> Situation {
-    Situation { name, stands_for, versions: None, script, differences: &[], labels, alone: false }
+    Situation {
+        name,
+        stands_for,
+        versions: None,
+        script,
+        differences: &[],
+        labels,
+        alone: false,
+        creation: Creation::OnDemand,
+    }
 }
 
 /// A situation for each version from `from` to `to`.
@@ -89,7 +110,16 @@ pub(crate) const fn family(
     script: Script,
 ) -> Situation {
     let versions = Some((*versions.start(), *versions.end()));
-    Situation { name, stands_for, versions, script, differences: &[], labels: &[], alone: false }
+    Situation {
+        name,
+        stands_for,
+        versions,
+        script,
+        differences: &[],
+        labels: &[],
+        alone: false,
+        creation: Creation::OnDemand,
+    }
 }
 
 impl Situation {
@@ -102,6 +132,12 @@ impl Situation {
     /// Nothing else may run meanwhile: it looks at, or changes, what belongs to the broker.
     pub(crate) const fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// Played to brokers that create no topic unless they are told to.
+    pub(crate) const fn where_none_is_created(mut self) -> Self {
+        self.creation = Creation::WhenTold;
         self
     }
 

@@ -7,7 +7,7 @@ use sluice_protocol::{ApiKey, KString};
 use crate::batches::batch;
 use crate::requests::{To, create, metadata, new_topic, produce};
 use crate::rows;
-use crate::situation::{Situation, differs, differs_at, family, situation};
+use crate::situation::{Situation, differs_at, family, situation};
 
 fn partitions(names: &[&KString], limit: i32, cursor: Option<(&KString, i32)>) -> DescribeTopicPartitionsRequest {
     DescribeTopicPartitionsRequest {

@@ -34,6 +34,11 @@ fn describe(kind: i8, name: &KString, keys: Option<&[&str]>) -> DescribeConfigsR
     DescribeConfigsRequest { resources: vec![resource], include_synonyms: false, include_documentation: false }
 }
 
+/// Asks for a setting of broker 1.
+pub(super) fn broker_config(key: &str) -> DescribeConfigsRequest {
+    describe(BROKER, &KString::from("1"), Some(&[key]))
+}
+
 fn sorted(answer: &mut Node, _prefix: &str) {
     answer.sort("configs");
     answer.sort("results");

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod configs;
+mod creating_none;
 mod fetch;
 mod framing;
 mod groups;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Situation> {
         cluster::ALL,
         configs::ALL,
         old_versions::ALL,
+        creating_none::ALL,
         sessions::ALL,
     ]
     .concat()
