@@ -95,7 +95,7 @@ fn floods_of_requests_that_are_never_read_are_not_taken_in() {
             let floods = flooding.join_all().await;
             let sent: usize = floods.iter().map(|(sent, _)| sent).sum();
             let each = sluice.resident_bytes().unwrap().saturating_sub(before) / u64::try_from(FLOODS).unwrap();
-            report(&format!("{FLOODS} floods of {} KiB: {each} bytes of memory each", sent / FLOODS >> 10));
+            report(&format!("{FLOODS} floods of {} KiB: {each} bytes of memory each", (sent / FLOODS) >> 10));
             // A read buffer, the answers that may be ahead, and one turn of requests.
             assert!(each <= 512 << 10, "{each} bytes for each flood");
             for id in 0..100 {
