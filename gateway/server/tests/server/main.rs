@@ -1,6 +1,7 @@
 //! The wire side over engines in memory: one process, listeners in memory, time that steps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod absurd_admin;
 mod admin;
 mod as_kafka;
 mod configs;
