@@ -64,56 +64,48 @@ async fn compete(sluice: &Sluice, greedy: &[u8], modest: &[Vec<u8>]) -> usize {
     answered.load(Ordering::Relaxed) - before
 }
 
+/// Sees that greedy requests, called so, take no more than their share from small ones of another topic.
+fn is_fair(sluice: &Sluice, what: &str, greedy: &[u8]) {
+    let modest = [
+        metadata(1),
+        frame(2, 9, &produce_request("small", 0, batch(&[b"x"]))),
+        frame(3, 12, &fetch_request("small", 0, 0, 0)),
+    ];
+    let answered = runtime().block_on(compete(sluice, greedy, &modest));
+    report(&format!("{GREEDY} x {IN_FLIGHT} {what}: {answered} while {MODEST} others had {EACH} small requests each"));
+    let fair = FAIR * EACH * GREEDY * IN_FLIGHT;
+    assert!(answered <= fair, "{answered} {what} for {EACH} rounds of small requests, {fair} would be fair");
+}
+
+/// A client, after it has made the two topics.
+fn with_topics(sluice: &Sluice) -> RawClient {
+    let mut control = RawClient::connect(sluice.kafka);
+    for topic in ["large", "small"] {
+        assert_eq!(control.create_topic(topic, 1), ErrorCode::NONE);
+    }
+    control
+}
+
 #[test]
 fn endless_large_produces_do_not_starve_others() {
     on_a_gateway(&["--store", "memory", "--cache-bytes", "1048576"], |sluice| {
-        let mut control = RawClient::connect(sluice.kafka);
-        for topic in ["large", "small"] {
-            assert_eq!(control.create_topic(topic, 1), ErrorCode::NONE);
-        }
-        let greedy = frame(9, 9, &produce_request("large", 0, batch(&[&vec![7; (1 << 20) - 200]])));
-        let modest = [
-            metadata(1),
-            frame(2, 9, &produce_request("small", 0, batch(&[b"x"]))),
-            frame(3, 12, &fetch_request("small", 0, 0, 0)),
-        ];
-        let answered = runtime().block_on(compete(sluice, &greedy, &modest));
-        report(&format!(
-            "{GREEDY} x {IN_FLIGHT} produces of 1 MiB: {answered} while {MODEST} others had {EACH} small ones each"
-        ));
-        let fair = FAIR * EACH * GREEDY * IN_FLIGHT;
-        assert!(
-            answered <= fair,
-            "{answered} large produces for {EACH} rounds of small requests, {fair} would be fair"
-        );
+        drop(with_topics(sluice));
+        let large = batch(&[&vec![7; (1 << 20) - 200]]);
+        is_fair(sluice, "produces of 1 MiB", &frame(9, 9, &produce_request("large", 0, large)));
     });
 }
 
 #[test]
 fn endless_large_fetches_do_not_starve_others() {
     on_a_gateway(&["--store", "memory"], |sluice| {
-        let mut control = RawClient::connect(sluice.kafka);
-        for topic in ["large", "small"] {
-            assert_eq!(control.create_topic(topic, 1), ErrorCode::NONE);
-        }
+        let mut control = with_topics(sluice);
         let large = batch(&[&vec![7; (1 << 20) - 200]]);
         for _ in 0..4 {
             assert_eq!(control.produce("large", 0, &large).error_code, ErrorCode::NONE);
         }
         let mut fetch: FetchRequest = fetch_request("large", 0, 0, 0);
         fetch.topics[0].partitions[0].partition_max_bytes = 4 << 20;
-        let greedy = frame(9, 12, &fetch);
-        let modest = [
-            metadata(1),
-            frame(2, 9, &produce_request("small", 0, batch(&[b"x"]))),
-            frame(3, 12, &fetch_request("small", 0, 0, 0)),
-        ];
-        let answered = runtime().block_on(compete(sluice, &greedy, &modest));
-        report(&format!(
-            "{GREEDY} x {IN_FLIGHT} fetches of 4 MiB: {answered} while {MODEST} others had {EACH} small requests each"
-        ));
-        let fair = FAIR * EACH * GREEDY * IN_FLIGHT;
-        assert!(answered <= fair, "{answered} large fetches for {EACH} rounds of small requests, {fair} would be fair");
+        is_fair(sluice, "fetches of 4 MiB", &frame(9, 12, &fetch));
     });
 }
 
