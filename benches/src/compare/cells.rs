@@ -119,6 +119,17 @@ impl Cell {
         }
     }
 
+    /// By how many times the second cheapest run may cost more than the cheapest for the two to be alike. Percentiles of
+    /// latency never are.
+    pub(super) fn alike(self) -> f64 {
+        if self.unit() == Unit::Latency { f64::INFINITY } else { 1.15 }
+    }
+
+    /// Whether it is run on Kafka as well. Java's heap is resident whatever is in it: nothing is seen of a connection.
+    pub(super) fn is_compared(self) -> bool {
+        self.unit() != Unit::Memory
+    }
+
     /// Memory that a server takes for it, the kernel's for its files and sockets included, generously.
     pub(super) fn memory_bytes(self, divide: u64) -> u64 {
         let data = match self {
@@ -126,7 +137,7 @@ impl Cell {
             Self::Consume { .. } => FILL_BYTES,
             Self::Small { .. } | Self::EmptyFetch { .. } | Self::Paced | Self::Idle => 0,
         };
-        data.div_ceil(divide) * 3 / 2 + BESIDE_DATA_BYTES
+        data.div_ceil(divide) * 5 / 4 + BESIDE_DATA_BYTES
     }
 
     /// Runs it on a server; `divide` divides the amounts.

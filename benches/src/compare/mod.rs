@@ -23,9 +23,8 @@ use crate::server::{Launcher, Server};
 
 /// Each cell is run so often on each server at least …
 const RUNS_MIN: usize = 3;
-/// … and so often at most, while the second cheapest run costs more than this many times the cheapest.
+/// … and so often at most, while the two cheapest runs are not alike.
 const RUNS_MAX: usize = 6;
-const ALIKE: f64 = 1.1;
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
@@ -66,7 +65,8 @@ pub(crate) fn run_compare(args: &CompareArgs, binary: PathBuf) -> anyhow::Result
     let mut table = Table::new(&cores, kafka.as_ref().map(|kafka| kafka.version.clone()), args.divide);
     warm_up(&launcher, kafka.as_ref(), args.divide)?;
     for cell in cells {
-        let of_kafka = kafka.as_ref().map(|kafka| cheapest(cell, args.divide, || Ok(kafka.server.clone())));
+        let beside = kafka.as_ref().filter(|_| cell.is_compared());
+        let of_kafka = beside.map(|kafka| cheapest(cell, args.divide, || Ok(kafka.server.clone())));
         let of_kafka = of_kafka.transpose().with_context(|| format!("{} (Kafka)", cell.name()))?;
         // Over the memory store nothing is ever given back: a fresh one for every run.
         let of_sluice = cheapest(cell, args.divide, || launcher.launch()).with_context(|| cell.name())?;
@@ -131,7 +131,7 @@ fn cheapest(cell: Cell, divide: u64, server: impl Fn() -> anyhow::Result<Server>
         runs.sort_by(|one, other| cell.cost(one).total_cmp(&cell.cost(other)));
         if let [first, second, ..] = runs.as_slice()
             && runs.len() >= RUNS_MIN
-            && (cell.cost(second) <= cell.cost(first) * ALIKE || runs.len() >= RUNS_MAX)
+            && (cell.cost(second) <= cell.cost(first) * cell.alike() || runs.len() >= RUNS_MAX)
         {
             return Ok(*first);
         }
