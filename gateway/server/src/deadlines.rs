@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::limits::Limits;
@@ -163,7 +164,8 @@ impl Deadlines {
         }
         loop {
             if self.timer.as_mut().poll(cx).is_pending() {
-                self.is_armed = true;
+                // A task that has used up its share is told so before the timer hears of it.
+                self.is_armed = has_budget_remaining();
                 return Poll::Pending;
             }
             let now = now();
@@ -193,5 +195,37 @@ impl Deadlines {
             true => next,
             false => first,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use tokio::task::coop::consume_budget;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_did_much_at_first_is_still_closed_when_it_rests() {
+        let idle_timeout = Duration::from_secs(5);
+        let limits = Limits { idle_timeout, ..Limits::default() };
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start, &limits);
+        let mut looks = 0;
+        let resting = tokio::spawn(poll_fn(move |cx| {
+            looks += 1;
+            // Twice something was read; the first time, the share of the task is used up as well.
+            if looks <= 2 {
+                deadlines.note_read(Instant::now());
+            }
+            while looks == 1 && pin!(consume_budget()).poll(cx).is_ready() {}
+            deadlines.poll(cx, Instant::now, || Circumstances { is_working: false, is_scarce: false }, &limits)
+        }));
+        let close = tokio::time::timeout(Duration::from_secs(60), resting).await.expect("it is woken").unwrap();
+        assert!(matches!(close, Close::Idle), "{close:?}");
+        assert_eq!(start.elapsed(), idle_timeout);
     }
 }
