@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use sluice_metadata::SessionId;
 use sluice_runtime::{GapWatch, SharedClock, SharedEntropy};
 use sluice_store::{MetadataLog, ObjectStore, OffsetsView};
@@ -185,6 +186,11 @@ impl Engine {
     #[must_use]
     pub fn cluster_id(&self) -> String {
         base64_url(self.inner.parts.log.incarnation().0.to_be_bytes())
+    }
+
+    /// Makes the changes of one request, so many at a time that the log takes them together; the answers are in their order.
+    pub(crate) async fn together<T>(&self, changes: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+        stream::iter(changes).buffered(self.inner.parts.limits.changes_in_flight_max.max(1)).collect().await
     }
 
     /// Waits until State is at least as new as this call (T5).

@@ -32,6 +32,8 @@ pub struct Limits {
     pub queue_len: usize,
     /// Drafts put into one entry.
     pub entry_commands_max: usize,
+    /// Changes of one administrator's request that are proposed at a time.
+    pub changes_in_flight_max: usize,
     /// Entries being staged at once.
     pub staging_max: usize,
     /// State is refreshed at least this often while requests are served (T4).
@@ -130,6 +132,7 @@ impl Default for Limits {
             message_bytes_max: 1_048_588,
             queue_len: 1024,
             entry_commands_max: 64,
+            changes_in_flight_max: 256,
             staging_max: 4,
             refresh: Duration::from_secs(1),
             stale_stop: Duration::from_secs(10),

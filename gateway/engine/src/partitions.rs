@@ -37,16 +37,12 @@ impl Engine {
             return topics.iter().map(|_| Err(error.clone())).collect();
         }
         let deadline = self.deadline_in(timeout);
-        let mut answers = Vec::with_capacity(topics.len());
-        for topic in &topics {
-            answers.push(self.create_partitions_of(topic, validate_only, deadline).await);
-        }
-        answers
+        self.together(topics.into_iter().map(|topic| self.create_partitions_of(topic, validate_only, deadline))).await
     }
 
     async fn create_partitions_of(
         &self,
-        asked: &NewPartitions,
+        asked: NewPartitions,
         validate_only: bool,
         deadline: Instant,
     ) -> EngineResult<()> {
@@ -55,7 +51,7 @@ impl Engine {
             let topic = view.topic_by_name(&asked.name).ok_or(EngineError::UnknownTopic)?;
             (topic.id, topic.partitions)
         };
-        let count = more_partitions(asked, current)?;
+        let count = more_partitions(&asked, current)?;
         if validate_only {
             return Ok(());
         }

@@ -47,18 +47,20 @@ impl Engine {
         self.barrier().await?;
         let view = self.inner.replica.view();
         let may_create = allow_auto_create && self.inner.parts.settings.auto_create_topics;
-        let mut described = describe_each(&view, asked);
+        let described = describe_each(&view, asked);
         drop(view);
-        for (topic, answer) in &mut described {
-            if let (TopicRef::Name(name), Err(EngineError::UnknownTopic)) = (&*topic, &*answer) {
-                *answer = match is_legal_topic_name(name) {
+        let create = |(topic, answer): Described| async move {
+            let answer = match (&topic, answer) {
+                (TopicRef::Name(name), Err(EngineError::UnknownTopic)) => match is_legal_topic_name(name) {
                     false => Err(EngineError::InvalidTopicName(illegal_name(name))),
                     true if may_create => self.auto_create(name, self.request_deadline()).await,
                     true => Err(EngineError::UnknownTopic),
-                };
-            }
-        }
-        Ok(described)
+                },
+                (_, answer) => answer,
+            };
+            (topic, answer)
+        };
+        Ok(self.together(described.into_iter().map(create)).await)
     }
 
     /// Creates topics, or with `validate_only` says what would become of it. `answers[i]` answers `topics[i]`.
@@ -72,11 +74,7 @@ impl Engine {
             return topics.iter().map(|_| Err(error.clone())).collect();
         }
         let deadline = self.inner.parts.clock.now() + timeout.min(self.inner.parts.limits.request_timeout);
-        let mut answers = Vec::with_capacity(topics.len());
-        for topic in topics {
-            answers.push(self.create_topic(topic, validate_only, deadline).await);
-        }
-        answers
+        self.together(topics.into_iter().map(|topic| self.create_topic(topic, validate_only, deadline))).await
     }
 
     async fn create_topic(
@@ -114,17 +112,13 @@ impl Engine {
             return topics.iter().map(|_| Err(error.clone())).collect();
         }
         let deadline = self.inner.parts.clock.now() + timeout.min(self.inner.parts.limits.request_timeout);
-        let mut answers = Vec::with_capacity(topics.len());
-        for topic in &topics {
-            answers.push(self.delete_topic(topic, deadline).await);
-        }
-        answers
+        self.together(topics.into_iter().map(|topic| self.delete_topic(topic, deadline))).await
     }
 
-    async fn delete_topic(&self, topic: &TopicRef, deadline: Instant) -> EngineResult<(Arc<str>, Uuid)> {
+    async fn delete_topic(&self, topic: TopicRef, deadline: Instant) -> EngineResult<(Arc<str>, Uuid)> {
         let (name, topic_id) = {
             let view = self.inner.replica.view();
-            let found = find_topic(&view, topic)?;
+            let found = find_topic(&view, &topic)?;
             (found.name.clone(), found.id)
         };
         match self.inner.replica.propose(Command::DeleteTopic { topic_id }, deadline).await? {

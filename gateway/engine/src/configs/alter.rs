@@ -83,14 +83,14 @@ impl Engine {
             let times = times_named.entry(resource).or_default();
             *times = times.saturating_add(1);
         }
-        let mut answers = Vec::with_capacity(asks.len());
-        for (resource, change) in &asks {
-            answers.push(match times_named.get(resource) {
-                Some(1) => self.alter(resource, change, validate_only, deadline).await,
-                _ => invalid("Each resource must appear at most once."),
-            });
-        }
-        answers
+        let is_once: Vec<bool> = asks.iter().map(|(resource, _)| times_named.get(resource) == Some(&1)).collect();
+        let alter = |((resource, change), is_once): ((ConfigResourceRef, AlterConfigs), bool)| async move {
+            match is_once {
+                true => self.alter(&resource, &change, validate_only, deadline).await,
+                false => invalid("Each resource must appear at most once."),
+            }
+        };
+        self.together(asks.into_iter().zip(is_once).map(alter)).await
     }
 
     async fn alter(

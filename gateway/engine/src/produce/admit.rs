@@ -4,6 +4,7 @@
 //! hears exactly one answer per partition: the verdict of apply, a refusal, or, when its time is up, "did not happen" if
 //! its batch could still be taken back and "unknown" if not (I-11).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -105,23 +106,21 @@ impl Engine {
 
     /// Makes the topics that are asked for by name and are not there. Failures show as unknown topics afterwards.
     async fn create_missing(&self, asks: &[ProduceAsk], deadline: Instant) {
-        let view = self.inner.replica.view();
-        let mut names: Vec<&str> = asks
-            .iter()
-            .filter_map(|ask| match &ask.topic {
-                TopicRef::Name(name) if view.topic_by_name(name).is_none() && !is_kafkas_own(name) => {
-                    Some(name.as_str())
-                }
+        let names: BTreeSet<String> = {
+            let view = self.inner.replica.view();
+            let missing = |name: &str| view.topic_by_name(name).is_none() && !is_kafkas_own(name);
+            let named = asks.iter().filter_map(|ask| match &ask.topic {
+                TopicRef::Name(name) if missing(name) => Some(name.clone()),
                 _ => None,
-            })
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            if let Err(error) = self.auto_create(name, deadline).await {
+            });
+            named.collect()
+        };
+        let create = |name: String| async move {
+            if let Err(error) = self.auto_create(&name, deadline).await {
                 tracing::debug!(topic = name, %error, "a topic could not be created for a produce");
             }
-        }
+        };
+        self.together(names.into_iter().map(create)).await;
     }
 }
 

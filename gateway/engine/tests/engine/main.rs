@@ -1,6 +1,7 @@
 //! The engine over the memory store: two gateways from the first day.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
+mod administering;
 mod committing;
 mod configuring;
 mod coordinating;
