@@ -64,6 +64,9 @@ pub struct Limits {
     pub linger_max: Duration,
     /// See `linger_max`.
     pub linger_bytes_max: usize,
+    /// Least time that a Produce is given, whatever it asks for: Kafka's is for replicas, and here there is one. The store is
+    /// waited for for half of it.
+    pub produce_wait_min: Duration,
     /// Longest a Produce waits for its records' place in the log, whatever it asks for.
     pub produce_wait_max: Duration,
     /// Longest a CreateTopics waits, whatever it asks for.
@@ -107,6 +110,7 @@ impl Default for Limits {
             shutdown_max: Duration::from_secs(25),
             linger_max: Duration::from_secs(1),
             linger_bytes_max: 1 << 20,
+            produce_wait_min: Duration::from_secs(1),
             produce_wait_max: Duration::from_secs(300),
             admin_wait_max: Duration::from_secs(300),
             fetch_bytes_max: 55 << 20,

@@ -79,7 +79,8 @@ async fn submit(call: Call, request: ProduceRequest) -> Stage {
             });
         }
     }
-    let timeout = duration_from_ms(timeout_ms, call.service.limits.produce_wait_max);
+    let limits = &call.service.limits;
+    let timeout = duration_from_ms(timeout_ms, limits.produce_wait_max).max(limits.produce_wait_min);
     if !matches!(acks, -1..=1) {
         return Stage::Settled(refuse_acks(&call, acks, &topics, &asks, timeout).await);
     }

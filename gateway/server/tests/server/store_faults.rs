@@ -1,13 +1,16 @@
 //! What clients hear when the store stands in the way (T5, T6, design section 5): codes that make them try again.
 
+use std::time::Duration;
+
 use sluice_protocol::KString;
 use sluice_protocol::messages::create_topics::CreatableTopic;
 use sluice_protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
 use sluice_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    ApiVersionsRequest, CreateTopicsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
+use sluice_store::{Faults, OperationFaults};
 
-use crate::support::{Gateway, Topic, batch, fetch_request, gateway, log_is_down};
+use crate::support::{Gateway, Topic, batch, fetch_request, gateway, log_is_down, produce_request};
 
 /// A gateway that knows topic `t`, and then loses its log.
 async fn without_log() -> (Gateway, Topic) {
@@ -83,4 +86,23 @@ async fn a_connection_recovers_with_the_store() {
     gateway.faults.set_enabled(false);
     assert_eq!(client.topic(12, "t").await.error_code.as_i16(), 0);
     assert_eq!(client.produce(9, &topic, batch(&["c"])).await.error_code.as_i16(), 0);
+}
+
+/// Kafka's `timeout_ms` is for replicas, of which there is one: whatever a client allows, its records are stored as ever.
+#[tokio::test(start_paused = true)]
+async fn a_produce_that_allows_little_time_waits_for_a_slow_store() {
+    let gateway = gateway().await;
+    let mut client = gateway.client().await;
+    let topic = Topic::new(&mut client, "t").await;
+    let slow = OperationFaults {
+        delayed_per_mille: 1_000,
+        delay_max: Duration::from_millis(100),
+        ..OperationFaults::default()
+    };
+    gateway.faults.set_faults(Faults { append: slow, object_write: slow, ..Faults::default() });
+    for (offset, timeout_ms) in (0..).zip([0, -1, 1, 100, i32::MIN, 0, 1]) {
+        let request = ProduceRequest { timeout_ms, ..produce_request(9, &topic, 0, Some(batch(&["a"]))) };
+        let answer = client.call(9, &request).await.responses.remove(0).partition_responses.remove(0);
+        assert_eq!((answer.error_code.as_i16(), answer.base_offset), (0, offset), "timeout_ms {timeout_ms}");
+    }
 }
