@@ -90,16 +90,7 @@ pub(crate) const fn each_of(
     labels: &'static [&'static str],
     script: Script,
 ) -> Situation {
-    Situation {
-        name,
-        stands_for,
-        versions: None,
-        script,
-        differences: &[],
-        labels,
-        alone: false,
-        creation: Creation::OnDemand,
-    }
+    Situation { labels, ..situation(name, stands_for, script) }
 }
 
 /// A situation for each version from `from` to `to`.
@@ -110,16 +101,7 @@ pub(crate) const fn family(
     script: Script,
 ) -> Situation {
     let versions = Some((*versions.start(), *versions.end()));
-    Situation {
-        name,
-        stands_for,
-        versions,
-        script,
-        differences: &[],
-        labels: &[],
-        alone: false,
-        creation: Creation::OnDemand,
-    }
+    Situation { versions, ..situation(name, stands_for, script) }
 }
 
 impl Situation {

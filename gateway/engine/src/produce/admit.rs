@@ -219,21 +219,24 @@ fn is_kafkas_own(name: &str) -> bool {
 
 /// The partition that a Produce names. Names are looked at first: such a topic need not be there to be refused.
 fn writable_key(view: &State, ask: &ProduceAsk) -> EngineResult<PartitionKey> {
-    let name = match &ask.topic {
-        TopicRef::Name(name) => Some(name.as_str()),
-        TopicRef::Id(id) => view.topic_by_id(*id).map(|topic| &*topic.name),
+    let found = find_topic(view, &ask.topic);
+    let name = match (&ask.topic, &found) {
+        (TopicRef::Name(name), _) => name,
+        (TopicRef::Id(_), Ok(topic)) => &*topic.name,
+        (TopicRef::Id(_), Err(_)) => "",
     };
-    match name {
-        Some(name) if is_kafkas_own(name) => {
-            Err(EngineError::InvalidTopicName(format!("{name} is Kafka's own and takes no records of clients")))
-        }
-        _ => partition_key(view, &ask.topic, ask.partition),
+    if is_kafkas_own(name) {
+        return Err(EngineError::InvalidTopicName(format!("{name} is Kafka's own and takes no records of clients")));
     }
+    partition_of(found?, ask.partition)
 }
 
 /// The partition that a request names.
 pub(crate) fn partition_key(view: &State, topic: &TopicRef, partition: i32) -> EngineResult<PartitionKey> {
-    let topic = find_topic(view, topic)?;
+    partition_of(find_topic(view, topic)?, partition)
+}
+
+fn partition_of(topic: &Topic, partition: i32) -> EngineResult<PartitionKey> {
     let in_range = u32::try_from(partition).is_ok_and(|index| index < topic.partitions);
     in_range.then_some(PartitionKey { topic_id: topic.id, partition }).ok_or(EngineError::UnknownPartition)
 }
