@@ -77,7 +77,7 @@ bench-quick: ## Print the speed and size numbers (release build, a few minutes)
 	$${CARGO_TARGET_DIR:-target}/release/sluice-bench quick
 
 bench-groups: setup ## Judge consumer groups by their counted targets (release build, about five minutes)
-	cargo build --release -p sluice -p sluice-benches
+	cargo build --release -p sluice -p sluice-benches -p sluice-bench-host
 	$${CARGO_TARGET_DIR:-target}/release/sluice-bench groups
 
 clean-cache: ## Remove what `make setup` installed

@@ -32,12 +32,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::cells::{Cell, Plan};
 use crate::compare::{CompareArgs, run_compare, touch};
 use crate::cores::Cores;
-use crate::groups::{GroupsArgs, HostArgs, run_groups, run_host};
+use crate::groups::{GroupsArgs, run_groups};
 use crate::guard::{GuardArgs, run_guard};
 use crate::report::Report;
 use crate::server::{Launcher, Server};
 
-/// That of the gateway, which can be hosted here.
+/// That of the gateway, which tests host here.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -58,9 +58,6 @@ enum Command {
     Groups(GroupsArgs),
     /// Instructions per request beside those that were written down; fails when one grew by more than 10 %. About a minute.
     Guard(GuardArgs),
-    /// Gateways in one process, for `groups`.
-    #[command(hide = true)]
-    Host(HostArgs),
     /// Writes to so many bytes of memory, for `compare`.
     #[command(hide = true)]
     Touch { bytes: u64 },
@@ -94,7 +91,6 @@ fn main() -> ExitCode {
         Command::Quick(args) => run_quick(&args),
         Command::Groups(args) => find_binary(args.server.as_deref()).and_then(|binary| run_groups(&args, binary)),
         Command::Guard(args) => find_binary(args.server.as_deref()).and_then(|binary| run_guard(&args, &binary)),
-        Command::Host(args) => run_host(&args),
         Command::Touch { bytes } => touch(bytes),
     };
     match done {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
+use super::{RUNS_MAX, RUNS_MIN};
 use crate::bench::{Bench, readers_of};
 use crate::client::Connection;
 use crate::consume::Consumer;
@@ -119,10 +120,14 @@ impl Cell {
         }
     }
 
-    /// By how many times the second cheapest run may cost more than the cheapest for the two to be alike. Percentiles of
-    /// latency never are.
-    pub(super) fn alike(self) -> f64 {
-        if self.unit() == Unit::Latency { f64::INFINITY } else { 1.15 }
+    /// How often it is run on a server, at least and at most. A paced run takes long, and of what a connection takes no two
+    /// runs differ.
+    pub(super) fn runs(self) -> (usize, usize) {
+        match self.unit() {
+            Unit::CpuPerGigabyte | Unit::CpuPerRequest => (RUNS_MIN, RUNS_MAX),
+            Unit::Latency => (2, 2),
+            Unit::Memory => (1, 1),
+        }
     }
 
     /// Whether it is run on Kafka as well. Java's heap is resident whatever is in it: nothing is seen of a connection.

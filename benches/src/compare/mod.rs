@@ -21,10 +21,11 @@ use self::table::Table;
 use crate::cores::Cores;
 use crate::server::{Launcher, Server};
 
-/// Each cell is run so often on each server at least …
+/// What is judged by CPU time is run so often at least …
 const RUNS_MIN: usize = 3;
-/// … and so often at most, while the two cheapest runs are not alike.
+/// … and so often at most, while the two cheapest runs are not alike: the second costs over so many times the first.
 const RUNS_MAX: usize = 6;
+const ALIKE: f64 = 1.15;
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
@@ -121,18 +122,18 @@ fn warm_up(launcher: &Launcher, kafka: Option<&Kafka>, divide: u64) -> anyhow::R
     Ok(())
 }
 
-/// Runs a cell, and once more as long as the two cheapest runs are not alike. The cheapest is what it costs: whatever else the
-/// machine does, and its host, only ever adds to that.
+/// Runs a cell as often as it needs. The cheapest run is what it costs: whatever else the machine does, and its host, only
+/// ever adds to that.
 fn cheapest(cell: Cell, divide: u64, server: impl Fn() -> anyhow::Result<Server>) -> anyhow::Result<Run> {
+    let (runs_min, runs_max) = cell.runs();
     let mut runs: Vec<Run> = Vec::new();
     loop {
         warm_memory(cell.memory_bytes(divide))?;
         runs.push(cell.run(&server()?, divide)?);
         runs.sort_by(|one, other| cell.cost(one).total_cmp(&cell.cost(other)));
-        if let [first, second, ..] = runs.as_slice()
-            && runs.len() >= RUNS_MIN
-            && (cell.cost(second) <= cell.cost(first) * cell.alike() || runs.len() >= RUNS_MAX)
-        {
+        let Some(first) = runs.first() else { continue };
+        let is_confirmed = runs.get(1).is_none_or(|second| cell.cost(second) <= cell.cost(first) * ALIKE);
+        if runs.len() >= runs_max || (runs.len() >= runs_min && is_confirmed) {
             return Ok(*first);
         }
     }

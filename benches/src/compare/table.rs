@@ -68,7 +68,7 @@ impl Table {
         let kafka = kafka_version.as_deref().unwrap_or("(none)");
         println!(
             "Apache Kafka {kafka} with a heap of 1 GiB; sluice dev over memory; acks=all; GB and MB are decimal, of \
-             record values; the cheapest of {RUNS_MIN} to {RUNS_MAX} runs\n\n{:<36} {:>22} {:>22} {:>8}   MB/s or requests/s; RSS MB",
+             record values; CPU time is that of the cheapest of {RUNS_MIN} to {RUNS_MAX} runs\n\n{:<36} {:>22} {:>22} {:>8}   MB/s or requests/s; RSS MB",
             "", "Kafka", "Sluice", "times"
         );
         Self { rows: Vec::new(), kafka_version, is_pinned, divide }

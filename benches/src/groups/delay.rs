@@ -1,68 +1,12 @@
-//! Stores that are as far away as real ones: a log that answers late, and a TCP proxy before an emulator.
+//! A TCP proxy before an emulator, which is then as far away as a real store.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_trait::async_trait;
-use bytes::Bytes;
-use sluice_store::{
-    Appended, BodyRef, Consistency, Incarnation, LogCapabilities, LogPosition, MetadataLog, Sealed, Staged,
-    StoreResult, TailRead,
-};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
-
-/// Above this, the entry of a log in DynamoDB is written apart from the list of entries, with a request of its own.
-const BODY_OVER_BYTES: usize = 256;
-
-/// A log with a round trip before every request.
-#[derive(Debug)]
-pub(crate) struct DelayedLog {
-    inner: Arc<dyn MetadataLog>,
-    round_trip: Duration,
-}
-
-impl DelayedLog {
-    pub(crate) fn new(inner: Arc<dyn MetadataLog>, round_trip: Duration) -> Self {
-        Self { inner, round_trip }
-    }
-}
-
-#[async_trait]
-impl MetadataLog for DelayedLog {
-    fn incarnation(&self) -> Incarnation {
-        self.inner.incarnation()
-    }
-
-    async fn stage(&self, entry: &Sealed) -> StoreResult<Staged> {
-        if entry.bytes.len() > BODY_OVER_BYTES {
-            sleep(self.round_trip).await;
-        }
-        self.inner.stage(entry).await
-    }
-
-    async fn append(&self, entries: &[Staged], known: LogPosition) -> StoreResult<Appended> {
-        sleep(self.round_trip).await;
-        self.inner.append(entries, known).await
-    }
-
-    async fn read(&self, known: LogPosition, consistency: Consistency) -> StoreResult<TailRead> {
-        sleep(self.round_trip).await;
-        self.inner.read(known, consistency).await
-    }
-
-    async fn read_body(&self, body: &BodyRef) -> StoreResult<Bytes> {
-        sleep(self.round_trip).await;
-        self.inner.read_body(body).await
-    }
-
-    fn capabilities(&self) -> LogCapabilities {
-        self.inner.capabilities()
-    }
-}
 
 /// Forwards to `upstream`, each request so much later; runs as long as the runtime. Requests of a connection follow each
 /// other, and each but the largest comes in one piece.

@@ -11,27 +11,69 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 #[cfg(test)]
+use clap::Parser;
+#[cfg(test)]
+use sluice_bench_host::{HostArgs, host};
+#[cfg(test)]
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
 use super::counters::{Counts, read_counts};
 use super::delay::delay_requests;
-#[cfg(test)]
-use super::host::host;
-use super::host::{Endpoint, Shape};
 use crate::process::cpu_time;
 use crate::server::{Launcher, Started};
 
 /// Longest that a start or a restart takes before the run is given up.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// What stands before the addresses on a host's standard output.
-pub(crate) const ANNOUNCEMENT: &str = "fleet:";
-/// The answer to whoever asks a host for a restart.
-pub(crate) const RESTART: &str = "restart";
+/// The program that hosts gateways, beside this one.
+const HOST: &str = "sluice-bench-host";
+/// What stands before the addresses in what it says.
+const ANNOUNCEMENT: &str = "fleet:";
+/// What asks it for a restart.
+const RESTART: &str = "restart";
 /// Credentials that the emulator takes.
 const CREDENTIALS: [(&str, &str); 3] =
     [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")];
+
+/// How many gateways over which store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) gateways: usize,
+    /// Added to every request to the store.
+    pub(crate) store_latency: Duration,
+    /// Kafka's `group.initial.rebalance.delay.ms`.
+    pub(crate) initial_delay: Duration,
+    /// How long a gateway that hosts members may say nothing before the others take it for dead, where that is not the
+    /// default.
+    pub(crate) session_lease: Option<Duration>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { gateways: 1, store_latency: Duration::ZERO, initial_delay: Duration::from_secs(1), session_lease: None }
+    }
+}
+
+impl Shape {
+    /// As the host takes it.
+    fn arguments(self) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--gateways={}", self.gateways),
+            format!("--store-latency-ms={}", self.store_latency.as_millis()),
+            format!("--initial-delay-ms={}", self.initial_delay.as_millis()),
+        ];
+        arguments.extend(self.session_lease.map(|lease| format!("--session-lease-ms={}", lease.as_millis())));
+        arguments
+    }
+}
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Endpoint {
+    kafka: SocketAddr,
+    http: SocketAddr,
+}
 
 /// Several gateways over one store.
 pub(crate) struct Fleet {
@@ -45,7 +87,7 @@ enum Kind {
     Hosted { stdin: ChildStdin, lines: Receiver<String>, host: Started },
     /// In a thread of this process.
     #[cfg(test)]
-    Thread { restarts: Sender<()>, announced: Receiver<Vec<Endpoint>> },
+    Thread { restarts: Sender<()>, announced: Receiver<String> },
     /// A process each, over the emulator.
     Processes { gateways: Vec<Started>, shape: Shape, store: EmulatedStore },
 }
@@ -71,11 +113,10 @@ impl Drop for Emulator {
 impl Fleet {
     /// Gateways in one process on the core of servers.
     pub(crate) async fn hosted(launcher: &Launcher, shape: Shape) -> anyhow::Result<Self> {
-        let own = std::env::current_exe().context("cannot tell where this program is")?;
-        let mut command = launcher.command(&own);
-        command.arg("host").args(["--gateways", &shape.gateways.to_string()]);
-        command.args(["--store-latency-ms", &shape.store_latency.as_millis().to_string()]);
-        command.args(["--initial-delay-ms", &shape.initial_delay.as_millis().to_string()]);
+        let program = std::env::current_exe().context("cannot tell where this program is")?.with_file_name(HOST);
+        ensure!(program.is_file(), "there is no {}: build it with `cargo build --release`", program.display());
+        let mut command = launcher.command(&program);
+        command.args(shape.arguments());
         let (mut host, stdin, mut lines) = start(command)?;
         let line = next_line(&mut lines, &mut host.0).await?;
         let endpoints = parse_announcement(&line)?;
@@ -85,15 +126,16 @@ impl Fleet {
     /// Gateways in a thread of this process, whose CPU time is then not theirs alone.
     #[cfg(test)]
     pub(crate) async fn in_thread(shape: Shape) -> anyhow::Result<Self> {
+        let args = HostArgs::try_parse_from(std::iter::once(HOST.to_owned()).chain(shape.arguments()))?;
         let (restarts, asked) = channel(1);
         let (announce, mut announced) = channel(1);
         std::thread::spawn(move || {
-            let told = host(shape, asked, |endpoints| Ok(announce.try_send(endpoints.to_vec())?));
-            if let Err(error) = told {
+            if let Err(error) = host(&args, asked, |line| Ok(announce.try_send(line)?)) {
                 eprintln!("the gateways ended: {error:#}");
             }
         });
-        let endpoints = timeout(START_DEADLINE, announced.recv()).await?.context("the gateways did not start")?;
+        let line = timeout(START_DEADLINE, announced.recv()).await?.context("the gateways did not start")?;
+        let endpoints = parse_announcement(&line)?;
         Ok(Self { endpoints, pids: Vec::new(), kind: Kind::Thread { restarts, announced } })
     }
 
@@ -128,8 +170,8 @@ impl Fleet {
             #[cfg(test)]
             Kind::Thread { restarts, announced } => {
                 restarts.send(()).await.context("ask for a restart")?;
-                let endpoints = timeout(START_DEADLINE, announced.recv()).await?;
-                self.endpoints = endpoints.context("the gateways did not start again")?;
+                let line = timeout(START_DEADLINE, announced.recv()).await?;
+                self.endpoints = parse_announcement(&line.context("the gateways did not start again")?)?;
             }
             Kind::Processes { gateways, shape, store } => {
                 let launcher = launcher.context("processes are restarted by who started them")?;
@@ -207,11 +249,6 @@ async fn next_line(lines: &mut Receiver<String>, child: &mut Child) -> anyhow::R
 }
 
 /// The line in which a host says where its gateways are.
-pub(crate) fn announcement(endpoints: &[Endpoint]) -> String {
-    let addresses = endpoints.iter().map(|endpoint| format!(" {}/{}", endpoint.kafka, endpoint.http));
-    format!("{ANNOUNCEMENT}{}", addresses.collect::<String>())
-}
-
 fn parse_announcement(line: &str) -> anyhow::Result<Vec<Endpoint>> {
     let words = line.strip_prefix(ANNOUNCEMENT).with_context(|| format!("the gateways did not start: {line:?}"))?;
     let endpoint = |word: &str| {
@@ -229,13 +266,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_they_are_announced() {
+    fn only_a_whole_announcement_is_read() {
         let endpoint = |port| Endpoint {
             kafka: SocketAddr::from(([127, 0, 0, 1], port)),
             http: SocketAddr::from(([127, 0, 0, 1], port + 1)),
         };
-        let endpoints = [endpoint(1000), endpoint(2000)];
-        assert_eq!(parse_announcement(&announcement(&endpoints)).unwrap(), endpoints);
+        let line = "fleet: 127.0.0.1:1000/127.0.0.1:1001 127.0.0.1:2000/127.0.0.1:2001";
+        assert_eq!(parse_announcement(line).unwrap(), [endpoint(1000), endpoint(2000)]);
         for wrong in ["", "fleet:", "fleet: 127.0.0.1:1", "error: no"] {
             assert!(parse_announcement(wrong).is_err(), "{wrong:?}");
         }

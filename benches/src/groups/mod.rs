@@ -11,7 +11,6 @@ mod counters;
 mod delay;
 mod fleet;
 mod heartbeats;
-mod host;
 mod joins;
 mod member;
 mod observe;
@@ -21,7 +20,6 @@ mod tests;
 mod topics;
 mod verdict;
 
-use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,9 +28,8 @@ use clap::Args;
 
 use self::commits::CommitPlan;
 use self::cost::CostPlan;
-use self::fleet::{Fleet, RESTART, announcement};
+use self::fleet::{Fleet, Shape};
 use self::heartbeats::HeartbeatPlan;
-use self::host::{Shape, host};
 use self::joins::JoinPlan;
 use self::restart::RestartPlan;
 use self::verdict::Verdicts;
@@ -64,16 +61,6 @@ pub(crate) struct GroupsArgs {
     /// Writes the results here as JSON as well.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct HostArgs {
-    #[arg(long)]
-    gateways: usize,
-    #[arg(long)]
-    store_latency_ms: u64,
-    #[arg(long)]
-    initial_delay_ms: u64,
 }
 
 /// A cell.
@@ -205,25 +192,4 @@ pub(crate) fn run_groups(args: &GroupsArgs, binary: PathBuf) -> anyhow::Result<(
         [] => Ok(()),
         missed => bail!("{} of the targets were missed", missed.len()),
     }
-}
-
-/// Hosts gateways until standard input ends, which it does when the benchmark does.
-pub(crate) fn run_host(args: &HostArgs) -> anyhow::Result<()> {
-    let shape = Shape {
-        gateways: args.gateways,
-        store_latency: Duration::from_millis(args.store_latency_ms),
-        initial_delay: Duration::from_millis(args.initial_delay_ms),
-        ..Shape::default()
-    };
-    let (asks, asked) = tokio::sync::mpsc::channel(1);
-    std::thread::spawn(move || {
-        let lines = std::io::stdin().lock().lines().map_while(Result::ok);
-        // Nobody hosts any more when this fails.
-        let _ = lines.filter(|line| line == RESTART).try_for_each(|_| asks.blocking_send(()));
-    });
-    host(shape, asked, |endpoints| {
-        let mut stdout = std::io::stdout();
-        writeln!(stdout, "{}", announcement(endpoints))?;
-        Ok(stdout.flush()?)
-    })
 }

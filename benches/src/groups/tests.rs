@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::commits::{self, CommitPlan};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Shape};
 use super::heartbeats::{self, HeartbeatPlan};
-use super::host::Shape;
 use super::joins::{self, JoinPlan};
 use super::restart::{self, RestartPlan};
 use super::verdict::Verdicts;
@@ -56,7 +55,7 @@ async fn many_members_join_one_group_through_three_gateways_in_one_generation() 
 async fn members_keep_their_place_over_a_restart_of_all_gateways() {
     // The sessions that were lost are closed, and the timeout of the members they watched is over, while those are looked at.
     let lease = Duration::from_secs(2);
-    let mut fleet = Fleet::in_thread(Shape { session_lease: lease, ..shape(3) }).await.unwrap();
+    let mut fleet = Fleet::in_thread(Shape { session_lease: Some(lease), ..shape(3) }).await.unwrap();
     let plan = RestartPlan {
         groups: 30,
         members_each: 2,
