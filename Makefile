@@ -66,7 +66,7 @@ guard: ## Count instructions per request; fail when a number grew by more than 1
 	cargo build --workspace --bins
 	$${CARGO_TARGET_DIR:-target}/debug/sluice-bench guard
 
-bench: ## Compare with Apache Kafka on the same core, and judge the floors for speed (a quarter of an hour, half of it the release build)
+bench: ## Compare with Apache Kafka on the same core, and judge the floors for speed (about 13 minutes, of which the first release build takes 5)
 	@scripts/kafka install 4.3.1 >/dev/null
 	cargo build --release -p sluice -p sluice-benches
 	@mkdir -p target/bench

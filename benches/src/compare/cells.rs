@@ -33,6 +33,8 @@ const PACED_REQUESTS: u64 = 1_000;
 const IDLE_CONNECTIONS: u64 = 5_000;
 /// Memory of a server besides what it keeps of records.
 const BESIDE_DATA_BYTES: u64 = 256 << 20;
+/// Given back to the machine's host while a cell that keeps records is run, for which free memory of two seconds is enough.
+const GIVEN_BACK_BYTES: u64 = 2 << 30;
 
 /// A cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,14 +137,14 @@ impl Cell {
         self.unit() != Unit::Memory
     }
 
-    /// Memory that a server takes for it, the kernel's for its files and sockets included, generously.
+    /// Memory to be warmed for it: what a server takes, the kernel's for its files and sockets included, generously.
     pub(super) fn memory_bytes(self, divide: u64) -> u64 {
         let data = match self {
             Self::Produce { .. } => PRODUCE_BYTES,
             Self::Consume { .. } => FILL_BYTES,
-            Self::Small { .. } | Self::EmptyFetch { .. } | Self::Paced | Self::Idle => 0,
+            Self::Small { .. } | Self::EmptyFetch { .. } | Self::Paced | Self::Idle => return BESIDE_DATA_BYTES,
         };
-        data.div_ceil(divide) * 5 / 4 + BESIDE_DATA_BYTES
+        data.div_ceil(divide) * 5 / 4 + BESIDE_DATA_BYTES + GIVEN_BACK_BYTES
     }
 
     /// Runs it on a server; `divide` divides the amounts.
