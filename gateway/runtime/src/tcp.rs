@@ -19,20 +19,37 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::net::{Accepted, Duplex, Listener, PeerAddr};
 
-/// Silence after which the kernel asks whether the peer is still there …
-const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
-/// … how often it asks …
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// … and how many questions may stay unanswered.
-const KEEPALIVE_RETRIES: u32 = 4;
-/// Longest that sent bytes may stay unacknowledged; by default Linux gives up after a quarter of an hour.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(120);
+/// When the kernel takes a peer for vanished.
+#[derive(Debug, Clone, Copy)]
+struct Watch {
+    /// Silence after which the kernel asks whether the peer is still there …
+    silence: Duration,
+    /// … how often it asks …
+    interval: Duration,
+    /// … and how many questions may stay unanswered.
+    questions: u32,
+    /// Longest that sent bytes, or questions, may stay unacknowledged; by default Linux gives up on bytes after a quarter
+    /// of an hour.
+    #[cfg(target_os = "linux")]
+    unacknowledged: Duration,
+}
+
+/// As operations.md says.
+const WATCH: Watch = Watch {
+    silence: Duration::from_secs(60),
+    interval: Duration::from_secs(15),
+    questions: 4,
+    #[cfg(target_os = "linux")]
+    unacknowledged: Duration::from_secs(120),
+};
 
 /// A TCP listener with the options a gateway wants on each connection: no delay, keepalive after a minute, and an end to
 /// peers that do not acknowledge.
 #[derive(Debug)]
-pub struct TcpAcceptor(TcpListener);
+pub struct TcpAcceptor {
+    listener: TcpListener,
+    watch: Watch,
+}
 
 impl TcpAcceptor {
     /// Listens at `addr`.
@@ -40,31 +57,31 @@ impl TcpAcceptor {
     /// # Errors
     /// As `bind` gives them: the address is taken, not ours, or not permitted.
     pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        Ok(Self(TcpListener::bind(addr).await?))
+        Ok(Self { listener: TcpListener::bind(addr).await?, watch: WATCH })
     }
 }
 
 #[async_trait]
 impl Listener for TcpAcceptor {
     async fn accept(&mut self) -> io::Result<Accepted> {
-        let (stream, peer) = self.0.accept().await?;
-        set_options(&stream)?;
+        let (stream, peer) = self.listener.accept().await?;
+        set_options(&stream, self.watch)?;
         Ok(Accepted { stream: Box::new(TcpDuplex { stream, end: None }), peer: PeerAddr::Tcp(peer) })
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.0.local_addr().ok()
+        self.listener.local_addr().ok()
     }
 }
 
-fn set_options(stream: &TcpStream) -> io::Result<()> {
+fn set_options(stream: &TcpStream, watch: Watch) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES);
+        TcpKeepalive::new().with_time(watch.silence).with_interval(watch.interval).with_retries(watch.questions);
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_user_timeout(Some(watch.unacknowledged))?;
     Ok(())
 }
 
@@ -166,7 +183,12 @@ mod tests {
     }
 
     async fn tcp_pair() -> (Box<dyn Duplex>, TcpStream) {
-        let mut acceptor = TcpAcceptor::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        watched_pair(WATCH).await
+    }
+
+    async fn watched_pair(watch: Watch) -> (Box<dyn Duplex>, TcpStream) {
+        let acceptor = TcpAcceptor::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let mut acceptor = TcpAcceptor { watch, ..acceptor };
         let client = TcpStream::connect(acceptor.local_addr().unwrap()).await.unwrap();
         (acceptor.accept().await.unwrap().stream, client)
     }
@@ -233,7 +255,7 @@ mod tests {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        set_options(&stream).unwrap();
+        set_options(&stream, WATCH).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
         let told = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
@@ -242,5 +264,48 @@ mod tests {
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(120)));
         let silent = told.0 + told.1 * 4;
         assert!(silent <= Duration::from_secs(120), "a peer that vanished is noticed after {silent:?}");
+    }
+
+    /// With times as short as the kernel takes them.
+    #[cfg(target_os = "linux")]
+    const CLOSE_WATCH: Watch = Watch {
+        silence: Duration::from_secs(1),
+        interval: Duration::from_secs(1),
+        questions: 2,
+        unacknowledged: Duration::from_secs(3),
+    };
+
+    /// From now on nothing reaches the peer, so that it acknowledges and answers nothing: as if its machine had lost power,
+    /// or a firewall its table.
+    #[cfg(target_os = "linux")]
+    fn vanish(peer: &TcpStream) {
+        // Berkeley Packet Filter: "return 0", of each packet keep nothing.
+        const KEEP_NOTHING: socket2::SockFilter = socket2::SockFilter::new(0x06, 0, 0, 0);
+        SockRef::from(peer).attach_filter(&[KEEP_NOTHING]).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_idle_connection_whose_peer_vanished_ends() {
+        let (mut server, client) = watched_pair(CLOSE_WATCH).await;
+        let (mut beside, _alive) = watched_pair(CLOSE_WATCH).await;
+        vanish(&client);
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_secs(20), server.read(&mut byte)).await;
+        assert_eq!(read.expect("it ends").unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let read = tokio::time::timeout(Duration::from_secs(3), beside.read(&mut byte)).await;
+        assert!(read.is_err(), "a peer that is there and silent is left alone: {read:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_answer_that_a_vanished_peer_never_acknowledges_ends_the_connection() {
+        let (mut server, client) = watched_pair(CLOSE_WATCH).await;
+        vanish(&client);
+        server.write_all(b"an answer").await.unwrap();
+        let gone = tokio::time::timeout(Duration::from_secs(20), poll_fn(|cx| server.poll_peer_gone(cx))).await;
+        gone.expect("who waits for the end wakes");
+        let read = server.read(&mut [0]).await;
+        assert!(matches!(&read, Ok(0) | Err(_)), "{read:?}");
     }
 }
