@@ -24,10 +24,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sluice-embedded", &["sluice-runtime", "sluice-store"]),
     ("sluice-group-model", &["sluice-protocol"]),
     ("sluice-differential", &["sluice-protocol", "sluice-records"]),
+    ("sluice-benches", &["sluice-protocol", "sluice-records"]),
 ];
 
 /// Crates of ours that compose, test or measure: they may use any other.
-const COMPOSING: &[&str] = &["sluice", "sluice-benches", "sluice-powercut", "sluice-tests", "sluice-tests-librdkafka"];
+const COMPOSING: &[&str] =
+    &["sluice", "sluice-bench-host", "sluice-powercut", "sluice-tests", "sluice-tests-librdkafka"];
 
 const ADAPTERS: &[&str] = &["sluice-dynamodb", "sluice-embedded", "sluice-s3"];
 const PURE: &[&str] = &["sluice-metadata", "sluice-protocol", "sluice-records"];
