@@ -126,15 +126,15 @@ fn warm_up(launcher: &Launcher, kafka: Option<&Kafka>, divide: u64) -> anyhow::R
 /// ever adds to that.
 fn cheapest(cell: Cell, divide: u64, server: impl Fn() -> anyhow::Result<Server>) -> anyhow::Result<Run> {
     let (runs_min, runs_max) = cell.runs();
+    let are_alike = |runs: &[Run]| match runs {
+        [first, second, ..] => cell.cost(second) <= cell.cost(first) * ALIKE,
+        _ => true,
+    };
     let mut runs: Vec<Run> = Vec::new();
-    loop {
+    while runs.len() < runs_min || (runs.len() < runs_max && !are_alike(&runs)) {
         warm_memory(cell.memory_bytes(divide))?;
         runs.push(cell.run(&server()?, divide)?);
         runs.sort_by(|one, other| cell.cost(one).total_cmp(&cell.cost(other)));
-        let Some(first) = runs.first() else { continue };
-        let is_confirmed = runs.get(1).is_none_or(|second| cell.cost(second) <= cell.cost(first) * ALIKE);
-        if runs.len() >= runs_max || (runs.len() >= runs_min && is_confirmed) {
-            return Ok(*first);
-        }
     }
+    runs.first().copied().context("a cell that is never run")
 }
