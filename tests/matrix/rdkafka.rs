@@ -1,7 +1,7 @@
 //! The crate rdkafka's own tests, built from its package, against a gateway.
 //!
-//! Promises: every test of the package runs, but those that the list below names with a reason. Called by
-//! `client_matrix`.
+//! Promises: every test of the package runs, but those that the first list below names with a reason; and passes at once, but those
+//! of the second. Called by `client_matrix`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -27,6 +27,14 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("test_low_producers", "test_base_producer_timeout"),
 ];
 
+/// Tests that lose a race inside the client now and then, with any broker: they have to pass once in so many tries.
+const RACES: &[(&str, &str, usize)] = &[
+    // It wants its callback not to be called before there is a record. librdkafka calls it for a barrier of its own
+    // (rd_kafka_toppar_op_version_bump) when its thread starts to fetch after the test has set the callback: on a busy
+    // machine 9 of 64 runs with Apache Kafka 4.3.1, 6 of 64 with a gateway.
+    ("test_low_consumers", "test_produce_consume_message_queue_nonempty_callback", 5),
+];
+
 /// The programs of the tests, or nothing where they are not installed.
 pub(crate) fn find() -> Option<Vec<PathBuf>> {
     let script = sluice_tests::root().join("scripts/setup");
@@ -46,15 +54,30 @@ pub(crate) fn gateway() -> Sluice {
 
 /// Runs the tests of one file; what the test harness counted.
 pub(crate) fn run(test: &Path, broker: SocketAddr) -> anyhow::Result<String> {
-    let mut command = Command::new(test);
-    for (_, name) in LEFT_OUT.iter().filter(|(file, name)| test.ends_with(file) && !name.is_empty()) {
-        command.args(["--skip", name]);
+    let races: Vec<_> = RACES.iter().filter(|(file, ..)| test.ends_with(file)).collect();
+    let left_out = LEFT_OUT.iter().filter(|(file, name)| test.ends_with(file) && !name.is_empty());
+    let not_now = left_out.map(|(_, name)| *name).chain(races.iter().map(|(_, name, _)| *name));
+    let mut counted = run_with(test, broker, &not_now.flat_map(|name| ["--skip", name]).collect::<Vec<_>>())?;
+    for (_, name, tries) in races {
+        let mut tried = 1;
+        while let Err(error) = run_with(test, broker, &["--exact", name]) {
+            ensure!(tried < *tries, "{name}, {tries} times: {error:#}");
+            tried += 1;
+        }
+        counted += &format!("; {name} at try {tried} of {tries}");
     }
-    command.env("KAFKA_HOST", broker.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(counted)
+}
+
+fn run_with(test: &Path, broker: SocketAddr, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new(test);
+    command.args(arguments).env("KAFKA_HOST", broker.to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output =
         wait_with_deadline(command.spawn()?, DEADLINE).with_context(|| format!("not done after {DEADLINE:?}"))?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{}\n{out}\n{err}", output.status);
     let counted = out.lines().rfind(|line| line.starts_with("test result:")).context("no result")?;
+    ensure!(!counted.contains(" 0 passed"), "no test ran: {out}");
     Ok(counted.trim_start_matches("test result: ok. ").to_owned())
 }
