@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sluice_metadata::limits::MEMBER_TEXT_BYTES;
 use sluice_metadata::{
-    Group, GroupCommand, GroupNumber, GroupOutcome, GroupRefusal, JoinGroup, JoinOutcome, Joiner, Member, MemberNumber,
-    Payload, SeenMember, SessionId, State,
+    Group, GroupCommand, GroupNumber, GroupOutcome, GroupPhase, GroupRefusal, JoinGroup, JoinOutcome, Joiner, Member,
+    MemberNumber, Payload, SeenMember, SessionId, State,
 };
 
 use super::api::{JoinAsk, Joined, JoinedMember, Origin};
@@ -109,6 +109,7 @@ impl Engine {
                     return Err(EngineError::MemberIdRequired(new_id.into()));
                 }
                 GroupOutcome::Joined { group, member, joined } => {
+                    self.inner.replica.owed().settle(group, member);
                     let member_id = if ask.member_id.is_empty() { new_id } else { ask.member_id };
                     let member_id = member_id.into();
                     return Ok(Accepted { group, member, joined, leader, member_id, instance_id, held });
@@ -204,12 +205,27 @@ impl Engine {
             // Looked at before everything else: what was applied before the registration woke nobody.
             let view = self.inner.replica.view();
             if let Some((group, member)) = self.phase_over(&view, &waiting)? {
+                self.owe_assignment(&group, &member);
                 drop((view, guard, waits));
                 return self.tell(&group, &member, leader_id(&group), false).await;
             }
             drop(view);
             self.check_wait(origin, &guard)?;
             guard.woken().await;
+        }
+    }
+
+    /// Its Sync may come when the next rebalance has begun, because this gateway heard late that the phase was over.
+    fn owe_assignment(&self, group: &Group, member: &Member) {
+        let owed = self.inner.replica.owed();
+        owed.note(group.number, member.number, group.generation, false);
+        // Looked at again: what was published before the note did not end it.
+        let view = self.inner.replica.view();
+        let now = view.group_by_number(group.number).filter(|now| now.generation == group.generation);
+        match now.map(|now| now.phase) {
+            Some(GroupPhase::CompletingRebalance) => {}
+            Some(_) => owed.note(group.number, member.number, group.generation, true),
+            None => owed.settle(group.number, member.number),
         }
     }
 

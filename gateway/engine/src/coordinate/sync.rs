@@ -4,7 +4,8 @@
 //! command carries its member and generation, and is proposed a second time at most (T7). A follower whose watch is here
 //! costs no command: it waits until the log shows that the group was stable, or rebalances without having been. As Kafka
 //! answers who waits before anything else happens: clients that miss a generation may take what others have not given up
-//! (KAFKA-14639).
+//! (KAFKA-14639). For the same reason a Sync is answered while the next rebalance runs, if this gateway was late to tell
+//! its member of the generation (`replica/owed.rs`).
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use super::join::find_member;
 use super::judge::{check_group_id, judge_member, not_now, unexpected};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult};
-use crate::replica::{GroupGuard, SessionHold};
+use crate::replica::{GroupGuard, Owed, SessionHold};
 
 /// A Sync that may wait for its assignment.
 struct Accepted<'a> {
@@ -27,6 +28,8 @@ struct Accepted<'a> {
     member: MemberNumber,
     /// The member's, whether the request named it or not.
     instance_id: Option<String>,
+    /// It counts as one that came before the rebalance that runs (`replica/owed.rs`).
+    is_owed: bool,
     /// From before it was accepted until its wait is over.
     guard: GroupGuard<'a>,
 }
@@ -37,6 +40,7 @@ struct Waiting {
     member: MemberNumber,
     generation: i32,
     instance_id: Option<String>,
+    is_owed: bool,
 }
 
 impl Engine {
@@ -51,8 +55,10 @@ impl Engine {
         self.check_asker(origin)?;
         let generation = ask.generation;
         // What the request carried is gone when this returns: a waiting Sync keeps nothing of its frame (I-14).
-        let Accepted { group, member, instance_id, guard } = self.accept_sync(origin, ask).await?;
-        self.wait_for_assignment(origin, Waiting { group, member, generation, instance_id }, guard).await
+        let Accepted { group, member, instance_id, is_owed, guard } = self.accept_sync(origin, ask).await?;
+        self.inner.replica.owed().settle(group, member);
+        let waiting = Waiting { group, member, generation, instance_id, is_owed };
+        self.wait_for_assignment(origin, waiting, guard).await
     }
 
     /// Sees to it that the member is watched here, and that what a leader brought is in the log.
@@ -67,7 +73,7 @@ impl Engine {
         loop {
             self.ensure_fresh_within(self.fresh_for_member()).await?;
             self.check_asker(origin)?;
-            let judge = |view: &State| judge_sync(view, &ask, &claim);
+            let judge = |view: &State| judge_sync(view, &ask, &claim, self.inner.replica.owed());
             let number = self.decide(Some(origin), |view| judge(view).into()).await?.0.number;
             // Registered before the look that counts, so that nothing that comes after it is missed; and before the own session is
             // looked at: the member may be hosted by it, or may be from here on, and is answered before another is opened.
@@ -80,7 +86,8 @@ impl Engine {
             let is_here = member.watch.session == self.hosting_session()?;
             let leads = group.phase == GroupPhase::CompletingRebalance && group.leader == Some(member.number);
             let instance_id = member.instance_id.as_deref().map(str::to_owned);
-            let accepted = |guard| Accepted { group: group.number, member: member.number, instance_id, guard };
+            let is_owed = group.phase == GroupPhase::PreparingRebalance;
+            let accepted = |guard| Accepted { group: group.number, member: member.number, instance_id, is_owed, guard };
             if is_here {
                 self.inner.watch.note_activity(group.number, member.number);
                 self.inner.watch.note_synced(group.number, member.number, group.generation);
@@ -145,11 +152,14 @@ impl Engine {
                 Some(was_assigned) => was_assigned,
                 None => find_member(&view, waiting.group, waiting.member, waiting.instance_id.as_deref())?,
             };
-            let is_over = found.generation != waiting.generation || found.phase == GroupPhase::PreparingRebalance;
-            if is_over || found.phase == GroupPhase::Empty {
-                return Err(EngineError::RebalanceInProgress);
-            }
-            if found.phase == GroupPhase::Stable {
+            let is_assigned = match found.phase {
+                _ if found.generation != waiting.generation => return Err(EngineError::RebalanceInProgress),
+                GroupPhase::Stable => true,
+                GroupPhase::PreparingRebalance if waiting.is_owed && member.assignment.is_some() => true,
+                GroupPhase::PreparingRebalance | GroupPhase::Empty => return Err(EngineError::RebalanceInProgress),
+                GroupPhase::CompletingRebalance => false,
+            };
+            if is_assigned {
                 let (protocol_type, protocol) = (found.protocol_type.clone(), found.protocol.clone());
                 let assignment = member.assignment.clone();
                 drop((view, guard, waits));
@@ -169,6 +179,7 @@ fn judge_sync(
     view: &State,
     ask: &SyncAsk,
     claim: &MemberClaim,
+    owed: &Owed,
 ) -> EngineResult<(std::sync::Arc<Group>, std::sync::Arc<Member>)> {
     let (group, member) = judge_member(view, &ask.group_id, claim)?;
     let differs = |asked: &Option<String>, is: Option<&str>| asked.as_deref().is_some_and(|asked| Some(asked) != is);
@@ -176,7 +187,9 @@ fn judge_sync(
     {
         return Err(EngineError::InconsistentGroupProtocol);
     }
-    if group.phase == GroupPhase::PreparingRebalance {
+    // The assignments of the generation that ends are in State until the next one begins; of one that never had any, none.
+    let is_answered = || member.assignment.is_some() && owed.is_owed(group.number, member.number, group.generation);
+    if group.phase == GroupPhase::PreparingRebalance && !is_answered() {
         return Err(EngineError::RebalanceInProgress);
     }
     Ok((group, member))

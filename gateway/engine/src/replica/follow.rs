@@ -189,11 +189,12 @@ impl LogTask {
     /// Publishes State, then wakes and answers those whom it concerns (I-01).
     fn publish(&mut self, news: &mut News) -> usize {
         let state: State = self.state.clone();
+        let groups: Vec<_> = std::mem::take(&mut news.groups).into_iter().collect();
         self.shared.view.store(Arc::new(state));
+        self.shared.owed.look(&self.state, &groups);
         news.touched.sort_unstable();
         news.touched.dedup();
         self.leave_news(news);
-        let groups: Vec<_> = std::mem::take(&mut news.groups).into_iter().collect();
         news.stable.drain(..).for_each(|group| self.shared.wakers.tell_stable(&group));
         let woken = self.shared.wakers.wake(&news.touched, &groups);
         for (drafts, outcomes) in news.settled.drain(..) {

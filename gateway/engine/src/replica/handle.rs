@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::draft::{Draft, Terms};
 use super::log_task::LogTask;
 use super::news::{Inbox, ViewNews, WatchNews};
+use super::owed::Owed;
 use super::waiter::waiter;
 use super::wakers::Wakers;
 use crate::api::Readiness;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<State>,
     /// Long polls.
     pub(crate) wakers: Wakers,
+    /// Members whose Join was answered and whose Sync is yet to come.
+    pub(crate) owed: Owed,
     /// The session's position, 0 before the first: names the objects of this gateway.
     session: AtomicU64,
     /// Microseconds from `origin` to the start of the last read or append that was applied.
@@ -66,6 +69,7 @@ impl Shared {
         Self {
             view: ArcSwap::from_pointee(state),
             wakers: Wakers::default(),
+            owed: Owed::default(),
             session: AtomicU64::new(0),
             refreshed_micros: AtomicU64::new(0),
             origin: now,
@@ -159,6 +163,10 @@ impl Replica {
 
     pub(crate) fn wakers(&self) -> &Wakers {
         &self.shared.wakers
+    }
+
+    pub(crate) fn owed(&self) -> &Owed {
+        &self.shared.owed
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
