@@ -161,6 +161,38 @@ async fn l5_a_late_roller_replaces_no_longer_chunk() {
     assert_eq!(sequences(&careless, 0).await, (1..=7).collect::<Vec<_>>());
 }
 
+/// L5: an answer may show a head that a roll of this process has cut since.
+#[tokio::test]
+async fn l5_a_head_that_was_cut_meanwhile_is_not_rolled_again() {
+    let table = Table::create(NO_ROLLS).await;
+    let items = Items::of(&table).await;
+    let proxy = Proxy::before(emulator::dynamodb_endpoint()).await;
+    let always = RollLimits { head_bytes: 1, ..RollLimits::default() };
+    let log = proxied(&proxy, &table.0, always).await;
+    proxy.take_requests();
+    proxy.hold_next("putitem");
+    append(&log, &[small(1, 1, 40)], 0).await;
+    proxy.wait_until_held().await;
+    proxy.hold_next_answer();
+    let late = {
+        let log = log.clone();
+        tokio::spawn(async move { append(&log, &[small(1, 2, 40)], 1).await })
+    };
+    proxy.wait_until_held().await;
+    proxy.release();
+    settle(&items, 2).await;
+    // A round trip, in which the roll hears that its cut was made.
+    log.read(LogPosition(1), Consistency::Strong).await.unwrap();
+    proxy.release_answer();
+    late.await.unwrap();
+    assert_eq!(sequences(&log, 0).await, [1, 2]);
+    append(&log, &[small(1, 3, 40)], 2).await;
+    settle(&items, 1).await;
+    assert_eq!(sequences(&log, 0).await, [1, 2, 3]);
+    let requests = proxy.take_requests();
+    assert_eq!((requests["putitem"], requests["updateitem"]), (2, 3 + 2), "three appends, and two rolls: {requests:?}");
+}
+
 /// Overlapping chunks say the same of the positions they share, and there is no gap between them.
 fn assert_chunks_agree(chunks: &[super::damage::Item]) {
     assert!(chunks.len() > 20, "the log has rolled often: {}", chunks.len());

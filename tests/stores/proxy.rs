@@ -1,4 +1,4 @@
-//! A TCP proxy before an emulator that counts requests, shows their headers, holds one back, and loses answers.
+//! A TCP proxy before an emulator that counts requests, shows their headers, holds one or its answer back, and loses answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,6 +26,8 @@ struct State {
     lose_next_answer: AtomicBool,
     /// The operation whose next request waits before it is forwarded.
     held: Mutex<Option<String>>,
+    hold_next_answer: AtomicBool,
+    answer_released: Notify,
     arrived: Notify,
     released: Notify,
 }
@@ -58,7 +60,17 @@ impl Proxy {
         *self.state.held.lock().unwrap() = Some(operation.to_owned());
     }
 
-    /// Waits until the request that is to be held has come.
+    /// The next answer, of whichever request, waits in the proxy until [`release_answer`](Self::release_answer).
+    pub fn hold_next_answer(&self) {
+        self.state.hold_next_answer.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets the answer that is held go on.
+    pub fn release_answer(&self) {
+        self.state.answer_released.notify_one();
+    }
+
+    /// Waits until the request or answer that is to be held has come.
     pub async fn wait_until_held(&self) {
         self.state.arrived.notified().await;
     }
@@ -100,6 +112,10 @@ async fn forward(mut client: TcpStream, upstream: SocketAddr, state: Arc<State>)
                 let n = read?;
                 if n == 0 || state.lose_next_answer.swap(false, Ordering::SeqCst) {
                     return Ok(());
+                }
+                if state.hold_next_answer.swap(false, Ordering::SeqCst) {
+                    state.arrived.notify_one();
+                    state.answer_released.notified().await;
                 }
                 client.write_all(&from_server[..n]).await?;
             }

@@ -34,8 +34,9 @@ const ROLLS_BEFORE_APPEND: usize = 3;
 pub struct DynamoDbLog {
     table: Arc<LogTable>,
     entropy: SharedEntropy,
-    /// Held by whoever rolls: at most one roll per process at a time.
-    rolling: Arc<Mutex<()>>,
+    /// Held by whoever rolls: at most one roll per process at a time. What it holds is after the beginning of the last head
+    /// that was rolled: one that begins before has been cut since it was seen.
+    rolling: Arc<Mutex<LogPosition>>,
     /// Size of the head when it was last seen. Only says when to look again: stale values are harmless.
     head_bytes_seen: AtomicUsize,
 }
@@ -62,7 +63,7 @@ impl DynamoDbLog {
         Ok(Arc::new(Self {
             table: Arc::new(LogTable { client, name, incarnation: head.incarnation, limits }),
             entropy,
-            rolling: Arc::default(),
+            rolling: Arc::new(Mutex::new(LogPosition::ZERO)),
             head_bytes_seen: AtomicUsize::new(head.bytes()),
         }))
     }
@@ -140,7 +141,7 @@ impl DynamoDbLog {
     /// # Errors
     /// Never `Unknown`: the append did not happen, whatever came of the roll.
     async fn roll_before_append(&self, is_full: bool) -> StoreResult<()> {
-        let _rolling = self.rolling.lock().await;
+        let mut rolling = self.rolling.lock().await;
         for rolls in 0..ROLLS_BEFORE_APPEND {
             let head = self.read_head(Consistency::Strong).await?;
             let must_roll = is_full && rolls == 0;
@@ -151,22 +152,27 @@ impl DynamoDbLog {
                 StoreErrorKind::Unknown => error.with_kind(StoreErrorKind::Unavailable),
                 _ => error,
             })?;
+            *rolling = head.first.next();
         }
         Ok(())
     }
 
-    /// Rolls without holding up the append that found it necessary; not at all while another roll of ours is under way.
+    /// Rolls without holding up the append that found it necessary; not at all while another roll of ours is under way, or
+    /// when that has cut this head before its answer came.
     fn roll_in_background(&self, head: Head) {
-        let Ok(rolling) = Arc::clone(&self.rolling).try_lock_owned() else {
+        let Ok(mut rolling) = Arc::clone(&self.rolling).try_lock_owned() else {
             return;
         };
+        if head.first < *rolling {
+            return;
+        }
         let table = Arc::clone(&self.table);
         tokio::spawn(async move {
             // A failure costs nothing but a heavier head: the next appender over the threshold rolls.
-            if let Err(error) = table.roll(&head).await {
-                tracing::warn!(%error, first = head.first.0, "could not roll the metadata log");
+            match table.roll(&head).await {
+                Ok(()) => *rolling = head.first.next(),
+                Err(error) => tracing::warn!(%error, first = head.first.0, "could not roll the metadata log"),
             }
-            drop(rolling);
         });
     }
 
