@@ -65,11 +65,8 @@ async fn a_waiting_sync_is_answered_though_its_member_has_left_since() {
 async fn a_sync_is_answered_though_the_next_rebalance_was_read_together_with_the_end_of_its_join() {
     let mut cluster = Cluster::new();
     let (a, b) = cluster.two().await;
-    let first = a.join(join_ask("g", "")).await.unwrap();
-    let second = b.joining(join_ask("g", "")).await;
-    b.faults.set_faults(blind());
-    let first = a.join(join_ask("g", &first.member_id)).await.unwrap();
-    let rejoin = assign_and_rejoin(&a, &first, &[(2, b"two")]).await;
+    let (first, second) = ahead(&a, &b).await;
+    let rejoin = assign_and_rejoin(&a, &first).await;
     assert!(!second.is_finished());
     b.faults.set_faults(Faults::default());
     let second = second.await.unwrap().unwrap();
@@ -88,12 +85,8 @@ async fn a_sync_is_answered_though_the_next_rebalance_was_read_together_with_the
 async fn a_sync_is_answered_though_its_join_was_when_the_generation_had_its_assignments() {
     let mut cluster = Cluster::new();
     let (a, b) = cluster.two().await;
-    let first = a.join(join_ask("g", "")).await.unwrap();
-    let second = b.joining(join_ask("g", "")).await;
-    b.faults.set_faults(blind());
-    let first = a.join(join_ask("g", &first.member_id)).await.unwrap();
-    let own = first.members[1].member_id.to_string();
-    a.sync(sync_ask("g", &first, &[(&own, b"two")])).await.unwrap();
+    let (first, second) = ahead(&a, &b).await;
+    assign(&a, &first).await;
     b.faults.set_faults(Faults::default());
     let second = second.await.unwrap().unwrap();
     let rejoin = a.joining(join_ask("g", &first.member_id)).await;
@@ -109,7 +102,7 @@ async fn a_sync_is_answered_though_its_assignment_was_never_seen_before_the_next
     let (a, b) = cluster.two().await;
     let (first, second) = two_joined(&a, &b).await;
     b.faults.set_faults(blind());
-    let rejoin = assign_and_rejoin(&a, &first, &[(2, b"two")]).await;
+    let rejoin = assign_and_rejoin(&a, &first).await;
     b.faults.set_faults(Faults::default());
     b.engine.barrier().await.unwrap();
     assert_eq!(b.sync(sync_ask("g", &second, &[])).await.unwrap().assignment, "two");
@@ -121,7 +114,7 @@ async fn a_sync_that_comes_when_its_gateway_has_seen_the_group_stable_and_then_r
     let mut cluster = Cluster::new();
     let (a, b) = cluster.two().await;
     let (first, second) = two_joined(&a, &b).await;
-    a.sync(sync_ask("g", &first, &[(&second.member_id, b"two")])).await.unwrap();
+    assign(&a, &first).await;
     b.engine.barrier().await.unwrap();
     let rejoin = a.joining(join_ask("g", &first.member_id)).await;
     b.engine.barrier().await.unwrap();
@@ -134,10 +127,7 @@ async fn a_sync_that_comes_when_its_gateway_has_seen_the_group_stable_and_then_r
 async fn a_sync_of_a_generation_that_was_never_assigned_is_told_of_the_rebalance() {
     let mut cluster = Cluster::new();
     let (a, b) = cluster.two().await;
-    let first = a.join(join_ask("g", "")).await.unwrap();
-    let second = b.joining(join_ask("g", "")).await;
-    b.faults.set_faults(blind());
-    let first = a.join(join_ask("g", &first.member_id)).await.unwrap();
+    let (first, second) = ahead(&a, &b).await;
     let third = a.joining(join_ask("g", "")).await;
     assert_eq!((first.generation, cluster.group("g").await.phase), (2, GroupPhase::PreparingRebalance));
     b.faults.set_faults(Faults::default());
@@ -147,16 +137,24 @@ async fn a_sync_of_a_generation_that_was_never_assigned_is_told_of_the_rebalance
     third.abort();
 }
 
-/// The leader assigns, and begins the next rebalance at once. Members are named by their place in the group, from 1.
-async fn assign_and_rejoin(
-    gateway: &Gateway,
-    leader: &Joined,
-    assignments: &[(usize, &[u8])],
-) -> JoinHandle<EngineResult<Joined>> {
-    let id = |place: usize| leader.members[place - 1].member_id.to_string();
-    let assignments: Vec<(String, &[u8])> = assignments.iter().map(|(place, bytes)| (id(*place), *bytes)).collect();
-    let assignments: Vec<(&str, &[u8])> = assignments.iter().map(|(id, bytes)| (id.as_str(), *bytes)).collect();
-    gateway.sync(sync_ask("g", leader, &assignments)).await.unwrap();
+/// A leader that has joined through the first gateway; and a follower whose Join waits at the second one, which cannot read the
+/// log and does not know yet that the phase is over.
+async fn ahead(a: &Gateway, b: &Gateway) -> (Joined, JoinHandle<EngineResult<Joined>>) {
+    let first = a.join(join_ask("g", "")).await.unwrap();
+    let second = b.joining(join_ask("g", "")).await;
+    b.faults.set_faults(blind());
+    (a.join(join_ask("g", &first.member_id)).await.unwrap(), second)
+}
+
+/// The leader gives the other member "two".
+async fn assign(gateway: &Gateway, leader: &Joined) {
+    let other = &leader.members[1].member_id;
+    gateway.sync(sync_ask("g", leader, &[(other, b"two")])).await.unwrap();
+}
+
+/// The leader assigns, and begins the next rebalance at once.
+async fn assign_and_rejoin(gateway: &Gateway, leader: &Joined) -> JoinHandle<EngineResult<Joined>> {
+    assign(gateway, leader).await;
     gateway.joining(join_ask("g", &leader.member_id)).await
 }
 
